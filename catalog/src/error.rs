@@ -1,0 +1,117 @@
+//! What can go wrong with the manifest, and what the caller can do about it.
+
+use object_store::path::Path;
+
+use crate::manifest::SnapshotId;
+
+/// `Result` of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a caller does about an error; the same few kinds in every crate of the house.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request is wrong; it will be wrong again.
+    Invalid,
+    /// The thing does not exist.
+    NotFound,
+    /// Somebody was faster; reload and decide again.
+    Conflict,
+    /// A newer incarnation took over; stop.
+    Fenced,
+    /// A limit was hit; the message names it. Retrying the same request cannot help.
+    TooLarge,
+    /// Overloaded right now; retry after a pause.
+    Overloaded,
+    /// A dependency did not answer; retry with backoff.
+    Unavailable,
+    /// Credentials or permissions are missing.
+    Denied,
+    /// Took longer than allowed.
+    Timeout,
+    /// The caller went away or asked to stop.
+    Cancelled,
+    /// Stored bytes break their format; an operator must look.
+    Corrupt,
+    /// Written by a newer version of this program.
+    Unsupported,
+    /// A bug.
+    Internal,
+}
+
+/// An error of the catalog.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The edit no longer fits the newest snapshot (an input file is gone, say). Plan again.
+    #[error("edit conflicts with snapshot {snapshot}: {reason}")]
+    Conflict {
+        /// The snapshot it was checked against.
+        snapshot: SnapshotId,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A newer incarnation of this writer holds the epoch, or our slot was cleaned while we stalled. This process must stop writing.
+    #[error("writer is fenced: {reason}")]
+    Fenced {
+        /// Who fenced us.
+        reason: String,
+    },
+    /// The log range was committed before: the rows are safe already.
+    #[error("log range up to {to} of this writer was committed before")]
+    AlreadyCommitted {
+        /// End of the range.
+        to: u64,
+    },
+    /// Stored bytes break the format.
+    #[error("{path} is corrupt: {reason}")]
+    Corrupt {
+        /// The object.
+        path: Path,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Written by a newer version.
+    #[error("{path} has format version {found}, this build reads up to {supported}; upgrade telelake")]
+    Unsupported {
+        /// The object.
+        path: Path,
+        /// The version it claims.
+        found: u32,
+        /// The newest that we know.
+        supported: u32,
+    },
+    /// The snapshot was cleaned, or never existed.
+    #[error("snapshot {0} is not available")]
+    NoSuchSnapshot(SnapshotId),
+    /// The store cannot create an object only if absent; the manifest cannot live there.
+    #[error("the store does not refuse to create an object twice (create-if-absent); use a store that supports If-None-Match")]
+    NoCreateIfAbsent,
+    /// The store failed.
+    #[error("object store failed on {path}: {source}")]
+    Store {
+        /// The object.
+        path: Path,
+        /// Why.
+        source: object_store::Error,
+    },
+}
+
+impl Error {
+    /// What the caller can do about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::Fenced { .. } => ErrorKind::Fenced,
+            Self::AlreadyCommitted { .. } => ErrorKind::Conflict,
+            Self::Corrupt { .. } => ErrorKind::Corrupt,
+            Self::Unsupported { .. } | Self::NoCreateIfAbsent => ErrorKind::Unsupported,
+            Self::NoSuchSnapshot(_) => ErrorKind::NotFound,
+            Self::Store { source, .. } => match source {
+                object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => ErrorKind::Denied,
+                object_store::Error::NotFound { .. } => ErrorKind::NotFound,
+                _ => ErrorKind::Unavailable,
+            },
+        }
+    }
+}

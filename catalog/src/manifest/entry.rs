@@ -1,0 +1,105 @@
+//! The operations of a log entry.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::file::{FileEntry, FileId};
+use crate::table::{Signal, Table};
+use crate::tenant::TenantId;
+use crate::time::Timestamp;
+
+/// The identity of a process's write-ahead log. Kept beside the log; a new log is a new writer.
+pub type WriterId = Uuid;
+
+/// How far a writer's log has been committed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LogMark {
+    /// The writer's incarnation. Raised by [`Operation::WriterFence`]; commits of an older one are refused.
+    pub epoch: u64,
+    /// Every log record with a sequence number up to and including this one is in files.
+    pub committed: u64,
+}
+
+/// One change to the set of live files. An entry holds many, for many tenants and tables, and takes effect as a whole.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Operation {
+    /// A file comes to life.
+    AddFile {
+        /// The file.
+        file: Box<FileEntry>,
+    },
+    /// A file dies without a successor. No effect when it is dead already.
+    RemoveFile {
+        /// Owner.
+        tenant: TenantId,
+        /// Table.
+        table: Table,
+        /// Day of its partition.
+        day: i32,
+        /// The file.
+        id: FileId,
+    },
+    /// Compaction: `inputs` die, `outputs` live. Refused (conflict) unless every input is live.
+    ReplaceFiles {
+        /// Owner.
+        tenant: TenantId,
+        /// Table.
+        table: Table,
+        /// Day of their partition.
+        day: i32,
+        /// What dies.
+        inputs: Vec<FileId>,
+        /// What lives.
+        outputs: Vec<FileEntry>,
+    },
+    /// Log records `from..=to` of `writer` are in the files that this entry adds. Refused unless `epoch` is the writer's newest and
+    /// `from` is the record after the last committed one.
+    WalCommit {
+        /// Whose log.
+        writer: WriterId,
+        /// Its incarnation.
+        epoch: u64,
+        /// First record.
+        from: u64,
+        /// Last record.
+        to: u64,
+    },
+    /// `writer` starts with `epoch`: older incarnations are fenced. Refused unless `epoch` is larger than the known one.
+    WriterFence {
+        /// Whose log.
+        writer: WriterId,
+        /// Its new incarnation.
+        epoch: u64,
+    },
+    /// Rows of `tenant` in files added up to now that match `predicate` are deleted from answers at once and from
+    /// files at their next rewrite. The predicate's language is that of its `signal`.
+    DeletePredicate {
+        /// Its id.
+        id: Uuid,
+        /// Owner.
+        tenant: TenantId,
+        /// Signal.
+        signal: Signal,
+        /// Selector text.
+        predicate: String,
+        /// First instant deleted.
+        start: Timestamp,
+        /// Last instant deleted.
+        end: Timestamp,
+    },
+    /// Files of `table` whose rows all lie before `before` die.
+    RetentionDrop {
+        /// Owner.
+        tenant: TenantId,
+        /// Table.
+        table: Table,
+        /// First instant kept.
+        before: Timestamp,
+    },
+    /// Files written from now on have this column layout.
+    SchemaChange {
+        /// The layout's version.
+        version: u32,
+    },
+}

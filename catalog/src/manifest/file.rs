@@ -1,0 +1,82 @@
+//! What the manifest knows of one file, so that planning needs no footer.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::partition::Partition;
+use crate::table::Table;
+use crate::tenant::TenantId;
+use crate::time::TimeRange;
+
+/// The id of a file: version 7, so it sorts by the time it was minted. Never reused; part of the file's name.
+pub type FileId = Uuid;
+
+/// How often a file's rows have been rewritten.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Level {
+    /// As flushed from the buffer.
+    L0,
+    /// A closed two-hour slice.
+    L1,
+    /// A closed day.
+    L2,
+}
+
+/// A byte range inside the file, before its footer, that holds the index section (see `lake::index`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct IndexSection {
+    /// First byte.
+    pub offset: u64,
+    /// Length in bytes.
+    pub length: u64,
+}
+
+/// One live Parquet file. Immutable.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Its id.
+    pub id: FileId,
+    /// Owner.
+    pub tenant: TenantId,
+    /// Table.
+    pub table: Table,
+    /// Day and slice.
+    pub partition: Partition,
+    /// Level.
+    pub level: Level,
+    /// Size of the object in bytes.
+    pub bytes: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Times of the first and the last row.
+    pub time: TimeRange,
+    /// Smallest and largest value of the first text column of the sort order (metric, service), cut to 64 bytes: the upper bound is
+    /// cut upwards, so both bounds hold. `None` where the first sort column is no text.
+    pub key_range: Option<(String, String)>,
+    /// Smallest and largest sid, stream id or resource id; for spans the first 8 bytes of the trace id, big endian, sign bit flipped.
+    pub id_range: Option<(i64, i64)>,
+    /// Where the index section lies, if there is one.
+    pub index: Option<IndexSection>,
+    /// Length of the Parquet footer with its 8-byte tail, so that one ranged read fetches it.
+    pub footer_bytes: u64,
+    /// crc32 of the whole object.
+    pub crc32: u32,
+    /// Bytes of the rows in memory when the file was written: what compaction and cost reports plan with.
+    pub raw_bytes: u64,
+    /// Column layout version.
+    pub schema_version: u32,
+}
+
+impl FileEntry {
+    /// The object's path below the store's root: `data/{tenant}/{table}/{day}/{slice}/{level}-{id}.parquet`.
+    pub fn path(&self) -> object_store::path::Path {
+        object_store::path::Path::from(format!(
+            "data/{}/{}/{}/{:?}-{}.parquet",
+            self.tenant.path_segment(),
+            self.table,
+            self.partition.path(),
+            self.level,
+            self.id
+        ))
+    }
+}

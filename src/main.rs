@@ -1,0 +1,2 @@
+//! Telelake.
+fn main() {}
