@@ -48,8 +48,8 @@ impl Env {
 
 /// A clock that stands still until it is moved, and a splitmix64 generator: the environment of tests and simulations.
 pub mod fixed {
-    use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
     use super::{Clock, Entropy, Env};
     use crate::time::Timestamp;

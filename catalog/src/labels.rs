@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::{xxh3_64_with_seed, Xxh3};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
 /// A label set in canonical form: sorted by name, names distinct, no empty values.
 ///

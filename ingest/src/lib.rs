@@ -1,1 +1,15 @@
-//! ingest
+//! The way in: wire bytes become record batches, batches go to the write-ahead log, and from the buffer into files.
+//!
+//! ```text
+//! receive/  bytes ─limits─► decode ─► convert/  Arrow rows ─► [sink] ─► wal/ append, group commit, sync ─► ack
+//!                                                                     └► buffer/ ─ 30-60 s or full ─► flush ─► lake + commit
+//! ```
+//!
+//! # Invariants
+//! - Nothing is acknowledged before its log record is synced.
+//! - A generation of the buffer is committed as a whole together with its log range: never lost, never doubled.
+//! - After conversion there is only Arrow; wire formats are known in [`receive`] alone.
+
+pub mod sink;
+
+pub use sink::{Append, Appended, RowSink};

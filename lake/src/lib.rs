@@ -1,1 +1,18 @@
-//! lake
+//! Bytes on the store: Parquet files of every table, their index sections, caches, compaction and gc. No DataFusion.
+//!
+//! ```text
+//! rows (Arrow) ──write──► data/{tenant}/{table}/{day}/{slice}/L0-{id}.parquet ──FileEntry──► catalog commit
+//!                                        │ compact: L0 ► L1 (2 h) ► L2 (24 h)
+//! snapshot ──prune──► files ──scan──► rows (Arrow)                       gc removes what no snapshot can need
+//! ```
+//!
+//! # Invariants
+//! - A file is written once under a name of its own, synced, and then named by the manifest; it is never changed.
+//! - Compaction never changes an answer: same rows, same order.
+//! - [`fresh::FreshRows`] is how rows that are not in files yet reach a reader; this crate knows the trait, not the buffers.
+
+pub mod fresh;
+pub mod predicate;
+
+pub use fresh::{FreshCapture, FreshGeneration, FreshRows, NoFreshRows};
+pub use predicate::{ColumnTest, Predicate, Scalar, Test};

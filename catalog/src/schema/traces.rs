@@ -35,20 +35,28 @@ pub(super) fn spans() -> Vec<Field> {
     ];
     fields.extend(attributes(20));
     fields.extend([
-        structs(25, "events", vec![
-            required(2511, "ts", time_ns()),
-            required(2512, "name", DataType::Utf8),
-            optional(2513, "dropped_attributes", DataType::Int32),
-            map(2514, "attrs", DataType::Utf8),
-        ]),
-        structs(26, "links", vec![
-            required(2611, "trace_id", DataType::FixedSizeBinary(16)),
-            required(2612, "span_id", DataType::FixedSizeBinary(8)),
-            optional(2613, "trace_state", DataType::Utf8),
-            optional(2614, "flags", DataType::Int32),
-            optional(2615, "dropped_attributes", DataType::Int32),
-            map(2616, "attrs", DataType::Utf8),
-        ]),
+        structs(
+            25,
+            "events",
+            vec![
+                required(2511, "ts", time_ns()),
+                required(2512, "name", DataType::Utf8),
+                optional(2513, "dropped_attributes", DataType::Int32),
+                map(2514, "attrs", DataType::Utf8),
+            ],
+        ),
+        structs(
+            26,
+            "links",
+            vec![
+                required(2611, "trace_id", DataType::FixedSizeBinary(16)),
+                required(2612, "span_id", DataType::FixedSizeBinary(8)),
+                optional(2613, "trace_state", DataType::Utf8),
+                optional(2614, "flags", DataType::Int32),
+                optional(2615, "dropped_attributes", DataType::Int32),
+                map(2616, "attrs", DataType::Utf8),
+            ],
+        ),
         optional(30, "nested_left", DataType::Int32),
         optional(31, "nested_right", DataType::Int32),
         optional(32, "root_service", dictionary()),

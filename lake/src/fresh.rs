@@ -1,0 +1,63 @@
+//! Rows that are acknowledged but not in files yet.
+//!
+//! ```text
+//! log     ..... 41 | 42 43 44 45 | 46 47 48 ...
+//! files   ─────────┤ generation 1│ generation 2 (still filling)
+//!          snapshot's mark = 41    newest acknowledged = 48
+//! ```
+//!
+//! A generation is flushed and committed as a whole, so that it lies either in the snapshot or in memory. The reader captures the
+//! generations FIRST and pins a snapshot SECOND; then it drops the generations that the snapshot has. So no row
+//! is missed (a generation leaves memory only after its commit) and none is seen twice.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use arrow::array::RecordBatch;
+use catalog::manifest::WriterId;
+use catalog::{Snapshot, Table, TenantId};
+
+/// The source of rows that are not in files yet. `ingest` implements it, `query` reads it, the binary introduces them.
+pub trait FreshRows: Send + Sync + fmt::Debug {
+    /// Everything of `tenant` that is in memory now. Cheap: batches are shared, not copied. Take it before pinning a snapshot.
+    fn capture(&self, tenant: &TenantId) -> FreshCapture;
+}
+
+/// No buffers: a reader without an ingester.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoFreshRows;
+
+impl FreshRows for NoFreshRows {
+    fn capture(&self, _tenant: &TenantId) -> FreshCapture {
+        FreshCapture::default()
+    }
+}
+
+/// What [`FreshRows::capture`] saw.
+#[derive(Debug, Clone, Default)]
+pub struct FreshCapture {
+    /// Oldest first.
+    pub generations: Vec<FreshGeneration>,
+}
+
+/// The rows of one tenant out of one generation of one writer's buffer.
+#[derive(Debug, Clone)]
+pub struct FreshGeneration {
+    /// Whose log.
+    pub writer: WriterId,
+    /// The generation's first log record. It is in a snapshot if that snapshot's mark of `writer` is `first` or beyond.
+    pub first: u64,
+    /// Batches in the schema [`catalog::schema::rows`], unsorted.
+    pub tables: HashMap<Table, Vec<RecordBatch>>,
+}
+
+impl FreshCapture {
+    /// The batches of `table` that are not in the files of `snapshot`.
+    pub fn batches<'a>(&'a self, snapshot: &'a Snapshot, table: Table) -> impl Iterator<Item = &'a RecordBatch> + 'a {
+        self.generations
+            .iter()
+            .filter(|g| snapshot.mark(g.writer).is_none_or(|mark| mark.committed < g.first))
+            .filter_map(move |g| g.tables.get(&table))
+            .flatten()
+    }
+}

@@ -1,0 +1,48 @@
+//! What a scan may skip: a conjunction of simple tests on columns.
+//!
+//! A predicate only prunes (files by manifest, row groups and pages by statistics, blocks by the index section). It may let rows
+//! through that do not match; it never drops one that does. The caller filters again.
+
+/// A constant to compare a column with. Timestamps are nanoseconds whatever the column's unit.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scalar {
+    /// Integer columns.
+    Int(i64),
+    /// Float columns.
+    Float(f64),
+    /// Text and dictionary columns.
+    Text(String),
+    /// Trace and span ids.
+    Bytes(Vec<u8>),
+    /// Nanoseconds since the epoch.
+    TimeNs(i64),
+}
+
+/// A test on one column's value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Test {
+    /// Equal to one of these. Never empty.
+    In(Vec<Scalar>),
+    /// Within closed bounds.
+    Between(Option<Scalar>, Option<Scalar>),
+    /// The text has this as a substring, byte for byte.
+    Contains(String),
+    /// The map column has this value under this key.
+    KeyIs(String, Scalar),
+}
+
+/// A test and its column, named as in [`catalog::schema::rows`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnTest {
+    /// Column name.
+    pub column: String,
+    /// Test.
+    pub test: Test,
+}
+
+/// All of these hold for every row that the caller wants.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Predicate {
+    /// The tests.
+    pub all: Vec<ColumnTest>,
+}
