@@ -10,6 +10,13 @@
 //! - A generation of the buffer is committed as a whole together with its log range: never lost, never doubled.
 //! - After conversion there is only Arrow; wire formats are known in [`receive`] alone.
 
+pub mod config;
+pub mod error;
+pub mod flush;
+pub mod ingester;
 pub mod sink;
 
+pub use config::IngestConfig;
+pub use error::{Error, Result};
+pub use ingester::Ingester;
 pub use sink::{Append, Appended, RowSink};
