@@ -15,6 +15,7 @@ pub mod error;
 pub mod flush;
 pub mod ingester;
 pub mod sink;
+pub mod wire;
 
 pub use config::IngestConfig;
 pub use error::{Error, Result};
