@@ -10,6 +10,8 @@
 //! - A generation of the buffer is committed as a whole together with its log range: never lost, never doubled.
 //! - After conversion there is only Arrow; wire formats are known in [`receive`] alone.
 
+pub mod receive;
+pub mod convert;
 pub mod config;
 pub mod error;
 pub mod flush;

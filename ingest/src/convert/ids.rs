@@ -1,0 +1,191 @@
+//! Which dictionary rows (series, streams, resources) were stored already, per tenant and day.
+//!
+//! ```text
+//! request ─► is (tenant, table, id, day) seen? ── yes ─► no row
+//!                      └─ no ─► row + [`Pending`] ─► append succeeded ─► confirm ─► seen
+//! ```
+//!
+//! The memory is bounded by bytes and forgets what was not asked for in a long time. Forgetting only costs a row that
+//! compaction drops again; remembering wrongly would lose a label set, so that keys are 128-bit hashes and only a
+//! successful append adds one.
+
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use catalog::{Table, TenantId};
+use hashbrown::HashSet;
+use parking_lot::Mutex;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Shards, so that requests do not queue for one lock. A power of two.
+const SHARDS: usize = 16;
+/// What one remembered key costs: 16 bytes and a control byte at a load of 7/16 to 7/8 (hashbrown doubles).
+const KEY_BYTES: u64 = 39;
+
+/// The key of one dictionary row: xxh3-128 over tenant, table, id and day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeenKey(u128);
+
+impl SeenKey {
+    /// The key of `id` in the dictionary `table` of `tenant` on `day` (days since the epoch).
+    pub fn new(tenant: &TenantId, table: Table, id: i64, day: i32) -> Self {
+        let mut hasher = Xxh3::new();
+        hasher.update(tenant.as_str().as_bytes());
+        hasher.update(&[0xff, table.code()]);
+        hasher.update(&id.to_le_bytes());
+        hasher.update(&day.to_le_bytes());
+        Self(hasher.digest128())
+    }
+}
+
+/// Keys are hashes already.
+#[derive(Default)]
+struct Folded(u64);
+
+impl Hasher for Folded {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}
+
+type Keys = HashSet<SeenKey, BuildHasherDefault<Folded>>;
+
+/// Two generations: when the young one is full it becomes the old one, and what nobody asks for is gone with the next turn.
+#[derive(Default)]
+struct Shard {
+    young: Keys,
+    old: Keys,
+}
+
+impl Shard {
+    fn insert(&mut self, key: SeenKey, generation_keys_max: usize) {
+        if self.young.len() >= generation_keys_max {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key);
+    }
+}
+
+/// The dictionary ids that are stored, bounded by bytes.
+pub struct SeenIds {
+    shards: Box<[Mutex<Shard>]>,
+    generation_keys_max: usize,
+}
+
+impl SeenIds {
+    /// An empty memory of at most about `bytes_max` bytes (39 a key; at least 32 keys are kept).
+    pub fn new(bytes_max: u64) -> Arc<Self> {
+        let per_generation = bytes_max / KEY_BYTES / (2 * SHARDS as u64);
+        Arc::new(Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            generation_keys_max: usize::try_from(per_generation).unwrap_or(usize::MAX).max(1),
+        })
+    }
+
+    /// Whether the row of `key` is stored, as far as this memory knows.
+    pub fn contains(&self, key: SeenKey) -> bool {
+        let mut shard = self.shard(key).lock();
+        if shard.young.contains(&key) {
+            return true;
+        }
+        if shard.old.remove(&key) {
+            shard.insert(key, self.generation_keys_max);
+            return true;
+        }
+        false
+    }
+
+    /// Remembers that the row of `key` is stored.
+    pub fn insert(&self, key: SeenKey) {
+        self.shard(key).lock().insert(key, self.generation_keys_max);
+    }
+
+    /// How many keys are remembered.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|s| s.lock()).map(|s| s.young.len() + s.old.len()).sum()
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn shard(&self, key: SeenKey) -> &Mutex<Shard> {
+        // The set looks at the low half of the key, the shard at the high one.
+        &self.shards[(key.0 >> 124) as usize % SHARDS]
+    }
+}
+
+impl fmt::Debug for SeenIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SeenIds").field("generation_keys_max", &self.generation_keys_max).finish_non_exhaustive()
+    }
+}
+
+/// Ids whose rows are in a request that is not acknowledged yet. Dropped without [`Pending::confirm`] it leaves no trace, and the next
+/// request carries the rows again.
+#[derive(Debug)]
+pub struct Pending {
+    seen: Arc<SeenIds>,
+    keys: Vec<SeenKey>,
+}
+
+impl Pending {
+    /// The ids `keys`, to be remembered in `seen`.
+    pub fn new(seen: Arc<SeenIds>, keys: Vec<SeenKey>) -> Self {
+        Self { seen, keys }
+    }
+
+    /// The append that carried the rows succeeded: they need not be sent again.
+    pub fn confirm(self) {
+        for key in self.keys {
+            self.seen.insert(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(id: i64) -> SeenKey {
+        SeenKey::new(&TenantId::anonymous(), Table::Streams, id, 20_000)
+    }
+
+    #[test]
+    fn only_confirmed_ids_are_seen() {
+        let seen = SeenIds::new(1 << 20);
+        drop(Pending::new(Arc::clone(&seen), vec![key(1)]));
+        assert!(!seen.contains(key(1)));
+        Pending::new(Arc::clone(&seen), vec![key(1)]).confirm();
+        assert!(seen.contains(key(1)));
+        for other in [
+            SeenKey::new(&TenantId::anonymous(), Table::Resources, 1, 20_000),
+            SeenKey::new(&TenantId::anonymous(), Table::Streams, 1, 20_001),
+            SeenKey::new(&TenantId::parse("b").expect("valid"), Table::Streams, 1, 20_000),
+        ] {
+            assert!(!seen.contains(other));
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_and_keeps_what_is_asked_for() {
+        let keys_max = 3_200;
+        let seen = SeenIds::new(keys_max * KEY_BYTES);
+        for id in 0..100_000 {
+            seen.insert(key(id));
+            assert!(id < 10 || id % 50 != 0 || seen.contains(key(7)), "{id}: a key in use was forgotten");
+        }
+        assert!(seen.len() as u64 <= keys_max + 2 * SHARDS as u64, "{}", seen.len());
+        assert!(!seen.contains(key(11)));
+    }
+}
