@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Kills the node again and again, at named points and at random moments, and counts every row after each restart.
+
+A sender keeps sending numbered batches. What was acknowledged must be there exactly once; what was not is sent again, byte for
+byte, as an SDK would, and must then be there exactly once too. Needs a binary built with the feature `failpoints`.
+
+    TELELAKE_BIN=... crash_loop.py --kills 200 --seed 1
+"""
+
+import argparse
+import os
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(__file__))
+import payload
+from node import HttpError, Node, NodeDied, http
+
+POINTS = [
+    "wal::after_append", "wal::after_sync", "flush::after_encode", "flush::after_upload", "commit::before_put", "commit::after_put",
+    "wal::before_trim", "wal::after_trim", "compact::after_write", "compact::after_commit", "gc::after_delete", "checkpoint::after_leaf",
+]
+RANDOM = "random moment"
+SIGNALS = {"logs": payload.logs, "traces": payload.spans, "metrics": payload.samples}
+BATCH = 40
+CONFIG = """
+[catalog]
+checkpoint_entries = 4
+time_travel = "0s"
+dead_file_grace = "0s"
+orphan_age_min = "0s"
+
+[ingest.wal]
+segment_bytes = 1048576
+"""
+
+
+class Sender(threading.Thread):
+    """Sends batches until the node dies; remembers what was acknowledged and what hung in the air."""
+
+    def __init__(self, node, ledger, seed):
+        super().__init__(daemon=True)
+        self.node, self.ledger, self.random, self.stopping = node, ledger, random.Random(seed), False
+
+    def run(self):
+        while not self.stopping:
+            batch = self.ledger.next(self.random)
+            signal, first = batch
+            try:
+                http("POST", self.node.url("otlp-http", f"/v1/{signal}"), SIGNALS[signal](first, BATCH), payload.PROTOBUF, timeout=30)
+                self.ledger.acknowledged(batch)
+            except HttpError as refused:
+                if refused.status not in (429, 503):
+                    raise
+                self.ledger.in_the_air(batch)
+            except OSError:
+                self.ledger.in_the_air(batch)
+                if self.node.process.poll() is not None:
+                    return
+
+
+class Ledger:
+    """Which batches were acknowledged and which must be sent again."""
+
+    def __init__(self):
+        self.lock, self.firsts = threading.Lock(), {signal: 0 for signal in SIGNALS}
+        self.acked, self.pending = {signal: 0 for signal in SIGNALS}, []
+
+    def next(self, dice):
+        with self.lock:
+            if self.pending:
+                return self.pending.pop(0)
+            signal = dice.choice(list(SIGNALS))
+            first = self.firsts[signal]
+            self.firsts[signal] += BATCH
+            return signal, first
+
+    def acknowledged(self, batch):
+        with self.lock:
+            self.acked[batch[0]] += 1
+
+    def in_the_air(self, batch):
+        with self.lock:
+            self.pending.append(batch)
+
+
+def settle(node, ledger):
+    """Sends again what hung in the air, as a sender's retry does."""
+    while ledger.pending:
+        signal, first = ledger.pending[0]
+        http("POST", node.url("otlp-http", f"/v1/{signal}"), SIGNALS[signal](first, BATCH), payload.PROTOBUF)
+        ledger.acked[signal] += 1
+        ledger.pending.pop(0)
+
+
+def verify(node, ledger):
+    """Returns (lost, doubled) over the three signals."""
+    lost = doubled = 0
+    for signal, distinct, table in [("logs", "body", "logs"), ("traces", "span_id", "spans"),
+                                    ("metrics", "ts", "metrics where metric = 'probe_value'")]:
+        found = node.sql(f"select count(*) as n, count(distinct {distinct}) as d from {table}")[0]
+        expected = ledger.acked[signal] * BATCH
+        lost += max(0, expected - found["d"])
+        doubled += found["n"] - found["d"]
+        if found["n"] != expected or found["d"] != expected:
+            print(f"MISMATCH {table}: acknowledged {expected}, found {found}", flush=True)
+    return lost, doubled
+
+
+def stir(node, dice, stop_at):
+    """Provokes flushes, compactions and gc until the node dies or the time is up."""
+    while time.monotonic() < stop_at and node.process.poll() is None:
+        time.sleep(dice.uniform(0.02, 0.15))
+        try:
+            node.admin(dice.choice(["flush", "flush", "compact", "gc", "checkpoint"]))
+        except (OSError, HttpError):
+            pass
+
+
+def cycle(node, ledger, point, dice):
+    """One life: start with the point armed, send and stir until death, kill if it would not die. Returns where it died."""
+    node.env.pop("TELELAKE_CRASH_AT", None)
+    if point != RANDOM:
+        node.env["TELELAKE_CRASH_AT"] = f"{point}:{dice.randint(1, 3)}"
+    try:
+        node.start()
+    except NodeDied:
+        return f"{point} (during recovery)"
+    senders = [Sender(node, ledger, dice.random()) for _ in range(2)]
+    for sender in senders:
+        sender.start()
+    life = dice.uniform(0.2, 0.8) if point == RANDOM else 6
+    stir(node, dice, time.monotonic() + life)
+    died = node.process.poll() is not None
+    for sender in senders:
+        sender.stopping = True
+    node.kill()
+    for sender in senders:
+        sender.join(40)
+    return point if died or point == RANDOM else f"{point} (not reached)"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=26)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--store", help="s3:// URL instead of a folder (credentials in the environment)")
+    options = parser.parse_args()
+    dice, ledger, died_at = random.Random(options.seed), Ledger(), {}
+    folder = tempfile.mkdtemp(prefix="telelake-crash-")
+    config = os.path.join(folder, "crash.toml")
+    with open(config, "w") as out:
+        out.write(CONFIG)
+    node = Node(os.path.join(folder, "data"), store=options.store, args=["--config", config])
+    lost = doubled = 0
+    points = POINTS + [RANDOM, RANDOM]
+    for kill in range(options.kills):
+        where = cycle(node, ledger, points[kill % len(points)], dice)
+        died_at[where] = died_at.get(where, 0) + 1
+        node.env.pop("TELELAKE_CRASH_AT", None)
+        node.start()
+        settle(node, ledger)
+        missing, twice = verify(node, ledger)
+        node.kill()  # the check's own node dies hard as well
+        lost, doubled = lost + missing, doubled + twice
+        if missing or twice:
+            print(f"kill {kill} at {where}: {missing} lost, {twice} doubled (seed {options.seed})", flush=True)
+            break
+    for where, times in sorted(died_at.items()):
+        print(f"{times:5} kills at {where}")
+    rows = sum(ledger.acked.values()) * BATCH
+    print(f"{sum(died_at.values())} kills (and as many of the checking node), {rows} rows acknowledged, {lost} lost, {doubled} doubled")
+    if not lost and not doubled:
+        shutil.rmtree(folder)
+    else:
+        print(f"kept for inspection: {folder}")
+    unreached = sorted(where for where in died_at if "not reached" in where)
+    if unreached and options.kills >= 2 * len(points):
+        print(f"points never hit: {unreached}")
+    return 1 if lost or doubled else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
