@@ -63,6 +63,37 @@ pub enum Error {
         /// End of the range.
         to: u64,
     },
+    /// The edit makes no sense on any snapshot.
+    #[error("edit is invalid: {reason}")]
+    InvalidEdit {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The edit does not fit into one log entry. Split it.
+    #[error("edit has {bytes} bytes, limit is {limit}")]
+    EditTooLarge {
+        /// Its encoded size.
+        bytes: usize,
+        /// The most that an entry may have.
+        limit: usize,
+    },
+    /// More commits wait than the queue holds.
+    #[error("{waiting} commits are waiting, limit is {limit}")]
+    Busy {
+        /// Commits in the queue.
+        waiting: usize,
+        /// The most that may wait.
+        limit: usize,
+    },
+    /// The store did not say whether the entry was written: the edit may or may not take effect. Trying the same edit again is safe
+    /// where it names a log range or inputs; it is then refused if it took effect.
+    #[error("outcome of log entry {slot} is unknown: {reason}")]
+    InDoubt {
+        /// Its sequence number.
+        slot: SnapshotId,
+        /// The last answer of the store.
+        reason: String,
+    },
     /// Stored bytes break the format.
     #[error("{path} is corrupt: {reason}")]
     Corrupt {
@@ -104,6 +135,10 @@ impl Error {
             Self::Conflict { .. } => ErrorKind::Conflict,
             Self::Fenced { .. } => ErrorKind::Fenced,
             Self::AlreadyCommitted { .. } => ErrorKind::Conflict,
+            Self::InvalidEdit { .. } => ErrorKind::Invalid,
+            Self::EditTooLarge { .. } => ErrorKind::TooLarge,
+            Self::Busy { .. } => ErrorKind::Overloaded,
+            Self::InDoubt { .. } => ErrorKind::Unavailable,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Unsupported { .. } | Self::NoCreateIfAbsent => ErrorKind::Unsupported,
             Self::NoSuchSnapshot(_) => ErrorKind::NotFound,

@@ -26,7 +26,7 @@ pub mod time;
 pub use env::{Clock, Entropy, Env};
 pub use error::{Error, ErrorKind, Result};
 pub use labels::{LabelSet, SeriesId, StreamId};
-pub use manifest::{FileEntry, FileId, Level, Snapshot, SnapshotId};
+pub use manifest::{Catalog, CatalogConfig, FileEntry, FileId, Level, Operation, PinnedSnapshot, Snapshot, SnapshotId};
 pub use partition::Partition;
 pub use table::{Signal, Table};
 pub use tenant::TenantId;

@@ -54,7 +54,8 @@ pub enum Operation {
         outputs: Vec<FileEntry>,
     },
     /// Log records `from..=to` of `writer` are in the files that this entry adds. Refused unless `epoch` is the writer's newest and
-    /// `from` is the record after the last committed one.
+    /// `from` is the record after the last committed one. Records are numbered from 1; the first commit of an unknown writer
+    /// may start anywhere and sets its epoch.
     WalCommit {
         /// Whose log.
         writer: WriterId,
@@ -101,5 +102,10 @@ pub enum Operation {
     SchemaChange {
         /// The layout's version.
         version: u32,
+    },
+    /// The objects of these dead files are gone from the store: they need not be remembered any longer. No effect on others.
+    ForgetFiles {
+        /// The files.
+        ids: Vec<FileId>,
     },
 }

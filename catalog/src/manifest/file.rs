@@ -1,5 +1,6 @@
 //! What the manifest knows of one file, so that planning needs no footer.
 
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -69,14 +70,11 @@ pub struct FileEntry {
 
 impl FileEntry {
     /// The object's path below the store's root: `data/{tenant}/{table}/{day}/{slice}/{level}-{id}.parquet`.
-    pub fn path(&self) -> object_store::path::Path {
-        object_store::path::Path::from(format!(
-            "data/{}/{}/{}/{:?}-{}.parquet",
-            self.tenant.path_segment(),
-            self.table,
-            self.partition.path(),
-            self.level,
-            self.id
-        ))
+    pub fn path(&self) -> Path {
+        data_path(&self.tenant, self.table, self.partition, self.level, self.id)
     }
+}
+
+pub(super) fn data_path(tenant: &TenantId, table: Table, partition: Partition, level: Level, id: FileId) -> Path {
+    Path::from(format!("data/{}/{table}/{}/{level:?}-{id}.parquet", tenant.path_segment(), partition.path()))
 }
