@@ -11,8 +11,22 @@
 //! - Compaction never changes an answer: same rows, same order.
 //! - [`fresh::FreshRows`] is how rows that are not in files yet reach a reader; this crate knows the trait, not the buffers.
 
+pub mod cache;
+mod coding;
+pub mod config;
+pub mod dictionary;
+pub mod error;
 pub mod fresh;
+pub mod index;
+mod lake;
 pub mod predicate;
+pub mod scan;
+pub mod series;
+mod write;
 
+pub use config::LakeConfig;
+pub use error::{Error, Result};
 pub use fresh::{FreshCapture, FreshGeneration, FreshRows, NoFreshRows};
+pub use lake::{BatchStream, Lake};
 pub use predicate::{ColumnTest, Predicate, Scalar, Test};
+pub use scan::{ScanMetrics, ScanSpec};

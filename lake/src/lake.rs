@@ -1,0 +1,128 @@
+//! The lake: one store, one catalog, and the ways to write and read files of rows.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use catalog::manifest::Catalog;
+use catalog::{Env, FileEntry, Level, Partition, Table, TenantId, TimeRange};
+use futures::Stream;
+use futures::stream::BoxStream;
+use object_store::ObjectStore;
+
+use crate::cache::Caches;
+use crate::config::LakeConfig;
+use crate::dictionary::Dictionaries;
+use crate::error::Result;
+use crate::predicate::Predicate;
+use crate::scan::{self, ScanSpec};
+use crate::series::SeriesIndex;
+use crate::write;
+
+/// A stream of batches in the schema [`catalog::schema::rows`] or a projection of it.
+pub type BatchStream = BoxStream<'static, Result<RecordBatch>>;
+
+/// Bytes on the store, under the truth of a catalog. Cheap to share, lives as long as the process.
+#[derive(Debug)]
+pub struct Lake {
+    store: Arc<dyn ObjectStore>,
+    catalog: Arc<Catalog>,
+    env: Env,
+    config: LakeConfig,
+    caches: Arc<Caches>,
+    series: SeriesIndex,
+    dictionaries: Dictionaries,
+}
+
+impl Lake {
+    /// A lake over `store`, whose files `catalog` knows. Does no I/O.
+    pub fn open(store: Arc<dyn ObjectStore>, catalog: Arc<Catalog>, env: Env, config: LakeConfig) -> Arc<Self> {
+        let caches = Arc::new(Caches::new(&config));
+        let series = SeriesIndex::new(Arc::clone(&store), Arc::clone(&caches), &config);
+        let dictionaries = Dictionaries::new(Arc::clone(&store), Arc::clone(&caches), &config);
+        Arc::new(Self { store, catalog, env, config, caches, series, dictionaries })
+    }
+
+    /// The manifest.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// Time and chance.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// The settings it was opened with.
+    pub fn config(&self) -> &LakeConfig {
+        &self.config
+    }
+
+    /// The caches of footers, index sections and ranges.
+    pub fn caches(&self) -> &Arc<Caches> {
+        &self.caches
+    }
+
+    /// Labels to series and back.
+    pub fn series(&self) -> &SeriesIndex {
+        &self.series
+    }
+
+    /// Streams and resources by id.
+    pub fn dictionaries(&self) -> &Dictionaries {
+        &self.dictionaries
+    }
+
+    /// Writes `batches` (schema [`catalog::schema::rows`], any order) as one file per partition, sorted. The files are on the
+    /// store and synced when this returns; they exist once the caller commits them.
+    ///
+    /// Level 2 is partitioned by the whole day. Memory: the input, once sorted, and one encoded file. Rows that are equal in
+    /// the sort columns keep their order.
+    ///
+    /// # Errors
+    /// `Schema` when a batch has other columns, `Store` when the upload failed; files uploaded before are orphans for gc.
+    pub async fn write(&self, tenant: &TenantId, table: Table, level: Level, batches: Vec<RecordBatch>) -> Result<Vec<FileEntry>> {
+        write::write_rows(&self.store, &self.env, tenant, table, level, batches).await
+    }
+
+    /// Writes batches that arrive in the order of [`catalog::schema::sort_columns`] and all belong to `partition`; a new file
+    /// starts when one has reached `target_bytes`. Memory: one row group.
+    ///
+    /// # Errors
+    /// As [`Lake::write`]; an error of `batches` is passed on.
+    pub async fn write_sorted<S>(
+        &self,
+        tenant: &TenantId,
+        table: Table,
+        level: Level,
+        partition: Partition,
+        batches: S,
+        target_bytes: u64,
+    ) -> Result<Vec<FileEntry>>
+    where
+        S: Stream<Item = Result<RecordBatch>> + Send,
+    {
+        let target = write::Target { tenant: tenant.clone(), table, level, partition };
+        write::write_stream(&self.store, &self.env, &target, batches, target_bytes).await
+    }
+
+    /// The rows of `file` that `spec` may want, in file order, as batches of `spec.columns`.
+    ///
+    /// Row groups, pages and blocks that cannot match are skipped; rows inside the time range and the predicate are never
+    /// dropped, others may come along, so the caller filters again. Lazy: nothing is read before the first poll.
+    ///
+    /// # Errors
+    /// `NoColumn` at once; `Store`, `Corrupt` and `Decode` in the stream.
+    pub fn scan(&self, file: Arc<FileEntry>, spec: ScanSpec) -> Result<BatchStream> {
+        scan::scan(Arc::clone(&self.store), Arc::clone(&self.caches), file, spec)
+    }
+
+    /// The `files` that may hold rows in `time` that match `predicate`, by manifest statistics alone. No I/O.
+    pub fn prune(&self, files: &[Arc<FileEntry>], predicate: &Predicate, time: TimeRange) -> Vec<Arc<FileEntry>> {
+        files.iter().filter(|file| scan::file_may_match(file, predicate, time)).map(Arc::clone).collect()
+    }
+}

@@ -1,0 +1,66 @@
+//! Reading one file: prune, fetch, decode.
+//!
+//! ```text
+//! FileEntry ─manifest─► footer (cache) ─statistics─► row groups ─page index─► pages ─index section─► blocks
+//!                                                                                    │ RowSelection
+//!                    rows schema ◄─decode─ stored columns ◄─Parquet push decoder◄─ ranges (cache)
+//! ```
+//!
+//! # Invariants
+//! - Pruning only ever keeps too much: a row inside the time range that matches the predicate is always delivered.
+//! - Rows come in file order.
+
+mod decode;
+mod metrics;
+mod page;
+mod prune;
+mod stream;
+
+use std::sync::Arc;
+
+use catalog::{FileEntry, TimeRange};
+use object_store::ObjectStore;
+
+pub use metrics::{ScanMetrics, ScanTotals};
+pub use prune::file_may_match;
+
+use crate::cache::Caches;
+use crate::error::Result;
+use crate::lake::BatchStream;
+use crate::predicate::Predicate;
+
+/// Rows per batch when the caller has no wish.
+pub const BATCH_ROWS: usize = 8_192;
+
+/// What to read of a file.
+#[derive(Debug, Clone)]
+pub struct ScanSpec {
+    /// Columns of the schema [`catalog::schema::rows`], in the order wanted. May be empty: batches then only have a row count.
+    pub columns: Vec<String>,
+    /// Closed range of event times wanted.
+    pub time: TimeRange,
+    /// What else may be skipped.
+    pub predicate: Predicate,
+    /// Most rows of a batch.
+    pub batch_rows: usize,
+    /// Counts what was read and what was skipped; share one over the files of a query.
+    pub metrics: Arc<ScanMetrics>,
+}
+
+impl ScanSpec {
+    /// All rows, those columns.
+    pub fn all<S: Into<String>>(columns: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            columns: columns.into_iter().map(Into::into).collect(),
+            time: TimeRange::ALL,
+            predicate: Predicate::default(),
+            batch_rows: BATCH_ROWS,
+            metrics: Arc::default(),
+        }
+    }
+}
+
+pub(crate) fn scan(store: Arc<dyn ObjectStore>, caches: Arc<Caches>, file: Arc<FileEntry>, spec: ScanSpec) -> Result<BatchStream> {
+    let plan = decode::Projection::new(file.table, &spec.columns)?;
+    Ok(stream::stream(store, caches, file, spec, plan))
+}
