@@ -23,6 +23,7 @@ pub mod predicate;
 pub mod scan;
 pub mod series;
 mod write;
+pub mod store;
 
 pub use config::LakeConfig;
 pub use error::{Error, Result};
