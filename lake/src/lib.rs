@@ -22,8 +22,8 @@ mod lake;
 pub mod predicate;
 pub mod scan;
 pub mod series;
-mod write;
 pub mod store;
+mod write;
 
 pub use config::LakeConfig;
 pub use error::{Error, Result};
