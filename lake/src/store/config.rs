@@ -28,22 +28,16 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(180);
 const RETRIES_MAX: usize = 8;
 
 /// Where the lake lies.
-#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
-    /// A folder (`./data`, `file:///var/lib/telelake`) or a bucket (`s3://bucket/prefix`, `gs://...`, `az://...`), or `memory://`.
+    /// Empty is no store: the binary puts the node's own folder here. A folder (`./data`, `file:///var/lib/telelake`) or a bucket (`s3://bucket/prefix`, `gs://...`, `az://...`), or `memory://`.
     pub url: String,
     /// Options of the bucket, by the names of the `object_store` crate: `endpoint`, `region`, `access_key_id`, `secret_access_key`,
     /// `token`, `service_account`, `account_name` ... Ours: `path_style = "true" | "false"` for s3 (default: true with an
     /// endpoint of your own) and `auth = "keys" | "instance" | "none"`. A value `env:NAME` is read from that environment variable,
     /// a value `file:PATH` from that file, so that no secret has to stand in a configuration file.
     pub options: BTreeMap<String, String>,
-}
-
-impl Default for StoreConfig {
-    fn default() -> Self {
-        Self { url: "./telelake-data".to_owned(), options: BTreeMap::new() }
-    }
 }
 
 impl fmt::Debug for StoreConfig {
