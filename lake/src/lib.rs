@@ -12,14 +12,18 @@
 //! - [`fresh::FreshRows`] is how rows that are not in files yet reach a reader; this crate knows the trait, not the buffers.
 
 pub mod cache;
+pub mod check;
 mod coding;
+pub mod compact;
 pub mod config;
 pub mod dictionary;
 pub mod error;
 pub mod fresh;
+pub mod gc;
 pub mod index;
 mod lake;
 pub mod predicate;
+pub mod retention;
 pub mod scan;
 pub mod series;
 pub mod store;

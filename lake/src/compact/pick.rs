@@ -1,0 +1,158 @@
+//! Which files to merge: a pure function of the snapshot and the time.
+//!
+//! ```text
+//! slice open    many L0 ──────────────► L1 (with the newest small L1)       keeps queries of the last hours quick
+//! slice closed  all L0 + L1 ──────────► one L1
+//! day closed    all slices + old L2 ──► L2, files of at most `file_bytes_max`
+//! ```
+//!
+//! Which of two equal rows is newer is told by [`recency`]. So a plan either takes the oldest L0 files of a partition (what remains of L0
+//! is newer than the output) or all L0 files and the newest L1 files (what remains of L1 is older).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use catalog::{FileEntry, FileId, Level, Partition, Snapshot, Table, TenantId, Timestamp};
+
+use super::CompactConfig;
+
+/// When work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// What is due by the settings.
+    Due,
+    /// Everything to level 2 now, days that are not over included.
+    Force,
+}
+
+/// One merge: `inputs`, oldest rows first, become files of `level` in `partition`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Owner.
+    pub tenant: TenantId,
+    /// Table.
+    pub table: Table,
+    /// Where the outputs fall. The inputs are of the same day.
+    pub partition: Partition,
+    /// Level of the outputs.
+    pub level: Level,
+    /// In the order of [`recency`]: of equal rows, the one of the later input is the newer.
+    pub inputs: Vec<Arc<FileEntry>>,
+}
+
+impl Plan {
+    /// Bytes to read.
+    pub fn bytes(&self) -> u64 {
+        self.inputs.iter().map(|file| file.bytes).sum()
+    }
+}
+
+/// Orders files by the age of their rows, oldest first: what was compacted more often is older, and then the id decides.
+///
+/// Whoever finds two samples of one series and timestamp keeps the one of the greatest file; rows that are not in files yet are
+/// newer still. Compaction does the same, so that it never changes an answer.
+pub fn recency(file: &FileEntry) -> (std::cmp::Reverse<Level>, FileId) {
+    (std::cmp::Reverse(file.level), file.id)
+}
+
+/// Everything that is due at `now`, most urgent first. Plans do not overlap, so that they may run in any order.
+///
+/// Costs O(live files).
+pub fn pick(snapshot: &Snapshot, now: Timestamp, config: &CompactConfig, mode: Mode) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for (tenant, table, day, leaf) in snapshot.leaves() {
+        let picker = Picker { tenant, table, now, config, mode };
+        picker.pick_day(Partition { day, slice: None }, leaf.files(), &mut plans);
+    }
+    // Low levels first: they hold the newest rows and the most files. Then whatever removes most files.
+    plans.sort_by_key(|plan| (plan.level, std::cmp::Reverse(plan.inputs.len())));
+    plans
+}
+
+struct Picker<'a> {
+    tenant: &'a TenantId,
+    table: Table,
+    now: Timestamp,
+    config: &'a CompactConfig,
+    mode: Mode,
+}
+
+impl Picker<'_> {
+    fn pick_day(&self, day: Partition, files: &[Arc<FileEntry>], plans: &mut Vec<Plan>) {
+        let closed = self.mode == Mode::Force || self.now > day.range().end.saturating_add(self.config.day_delay);
+        let (whole, young): (Vec<_>, Vec<_>) = files.iter().cloned().partition(|file| file.level == Level::L2);
+        if young.is_empty() {
+            return;
+        }
+        if closed && files.len() <= self.config.inputs_max && self.is_ripe_for_day(&whole, &young) {
+            plans.push(self.plan(day, Level::L2, files.to_vec()));
+            return;
+        }
+        let mut slices: BTreeMap<Partition, Vec<Arc<FileEntry>>> = BTreeMap::new();
+        for file in young {
+            slices.entry(file.partition).or_default().push(file);
+        }
+        for (partition, files) in slices {
+            // Files of a day that are no slices are closed with their day.
+            let delay = if partition.slice.is_some() { self.config.slice_delay } else { self.config.day_delay };
+            let closed = self.mode == Mode::Force || self.now > partition.range().end.saturating_add(delay);
+            plans.extend(self.pick_slice(partition, files, closed));
+        }
+    }
+
+    /// Whether it is time to rewrite a day for its young files: at once when it has no level 2 yet, else when they are many or old.
+    fn is_ripe_for_day(&self, whole: &[Arc<FileEntry>], young: &[Arc<FileEntry>]) -> bool {
+        let bytes = |files: &[Arc<FileEntry>]| files.iter().map(|file| file.bytes).sum::<u64>();
+        let oldest = young.iter().map(|file| minted_at(file.id)).min().unwrap_or(Timestamp::MIN);
+        self.mode == Mode::Force
+            || whole.is_empty()
+            || bytes(young).saturating_mul(LATE_SHARE) >= bytes(whole)
+            || self.now > oldest.saturating_add(self.config.day_delay)
+    }
+
+    fn pick_slice(&self, partition: Partition, mut files: Vec<Arc<FileEntry>>, closed: bool) -> Option<Plan> {
+        files.sort_by_key(|file| recency(file));
+        let levels_1 = files.partition_point(|file| file.level == Level::L1);
+        let (done, fresh) = files.split_at(levels_1);
+        let fresh_bytes: u64 = fresh.iter().map(|file| file.bytes).sum();
+        let crowded = fresh.len() > self.config.l0_files_max || (fresh.len() > 1 && fresh_bytes >= self.config.l0_bytes_max);
+        // A late flush is rarely alone: wait for the others.
+        let settled = fresh.last().is_some_and(|file| self.now > minted_at(file.id).saturating_add(self.config.slice_delay));
+        let due = match (closed, done.len(), fresh.len()) {
+            (false, ..) => crowded,
+            (true, 0 | 1, 0) => false,
+            (true, _, 0) | (true, 0, _) => true,
+            (true, ..) => crowded || settled || self.mode == Mode::Force,
+        };
+        if !due {
+            return None;
+        }
+        let inputs_max = self.config.inputs_max;
+        if fresh.len() >= inputs_max {
+            return Some(self.plan(partition, Level::L1, fresh[..inputs_max].to_vec()));
+        }
+        let mut first = levels_1;
+        let mut bytes = fresh_bytes;
+        while first > 0 && files.len() - first < inputs_max && (closed || files[first - 1].bytes <= bytes) {
+            first -= 1;
+            bytes = bytes.saturating_add(files[first].bytes);
+        }
+        Some(self.plan(partition, Level::L1, files.split_off(first)))
+    }
+
+    fn plan(&self, partition: Partition, level: Level, mut inputs: Vec<Arc<FileEntry>>) -> Plan {
+        inputs.sort_by_key(|file| recency(file));
+        Plan { tenant: self.tenant.clone(), table: self.table, partition, level, inputs }
+    }
+}
+
+/// Late bytes rewrite a day once they are a tenth of it.
+const LATE_SHARE: u64 = 10;
+
+/// When `id` was minted; the beginning of time for an id that does not say.
+fn minted_at(id: FileId) -> Timestamp {
+    let Some(at) = id.get_timestamp() else { return Timestamp::MIN };
+    let (seconds, nanos) = at.to_unix();
+    let seconds = Timestamp::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    seconds.saturating_add(std::time::Duration::from_nanos(nanos.into()))
+}
