@@ -48,8 +48,7 @@ impl Access {
     pub(super) async fn get(&self, path: &Path) -> Result<Option<Bytes>> {
         let mut attempt = 0;
         loop {
-            let answer =
-                self.within(async { self.store.get_opts(path, GetOptions::default()).await?.bytes().await }).await;
+            let answer = self.within(async { self.store.get_opts(path, GetOptions::default()).await?.bytes().await }).await;
             match answer {
                 Ok(bytes) => return Ok(Some(bytes)),
                 Err(object_store::Error::NotFound { .. }) => return Ok(None),
@@ -80,7 +79,9 @@ impl Access {
         let mut attempt = 0;
         loop {
             match self.create_once(path, bytes.clone()).await {
-                Ok(()) | Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => return Ok(()),
+                Ok(()) | Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                    return Ok(());
+                }
                 Err(source) => self.again(&mut attempt, path, source).await?,
             }
         }

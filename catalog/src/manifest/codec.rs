@@ -133,3 +133,112 @@ pub fn decode_log_entry(seq: SnapshotId, bytes: &[u8]) -> Result<LogEntry> {
 pub fn encode_log_entry(entry: &LogEntry) -> Result<Vec<u8>> {
     encode(Kind::Log, entry)
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::manifest::testing::{START, file, tenant};
+    use crate::manifest::{FileId, leaf_file};
+    use crate::table::Table;
+
+    /// The frame with another version and the right checksum.
+    pub(in crate::manifest) fn with_version(frame: &[u8], version: u32) -> Vec<u8> {
+        let mut frame = frame.to_vec();
+        frame[4..8].copy_from_slice(&version.to_le_bytes());
+        let crc = checksum(&frame);
+        frame[16..20].copy_from_slice(&crc.to_le_bytes());
+        frame
+    }
+
+    fn entry(ids: &[u128], numbers: (u64, u64, i64), text: &str) -> LogEntry {
+        let (seq, from, at) = numbers;
+        let uuid = |at: usize| FileId::from_u128(ids.get(at).copied().unwrap_or(0));
+        let (tenant, table, day) = (tenant(), Table::Spans, at as i32);
+        let mut odd = file(uuid(0), table, 3);
+        (odd.key_range, odd.id_range, odd.index) = (Some((text.to_owned(), String::new())), Some((at, at)), None);
+        (odd.time.start, odd.partition.slice) = (Timestamp::from_nanos(at), None);
+        let operations = vec![
+            Operation::AddFile { file: Box::new(odd.clone()) },
+            Operation::RemoveFile { tenant: tenant.clone(), table, day, id: uuid(1) },
+            Operation::ReplaceFiles { tenant: tenant.clone(), table, day, inputs: vec![uuid(2)], outputs: vec![odd] },
+            Operation::WalCommit { writer: uuid(3), epoch: seq, from, to: from },
+            Operation::WriterFence { writer: uuid(3), epoch: from },
+            Operation::DeletePredicate {
+                id: uuid(4),
+                tenant: tenant.clone(),
+                signal: table.signal(),
+                predicate: text.to_owned(),
+                start: Timestamp::MIN,
+                end: Timestamp::from_nanos(at),
+            },
+            Operation::RetentionDrop { tenant, table, before: START },
+            Operation::SchemaChange { version: at as u32 },
+            Operation::ForgetFiles { ids: vec![uuid(5), uuid(6)] },
+        ];
+        LogEntry { seq, commit: uuid(7), prev: uuid(8), at: Timestamp::from_nanos(at), operations }
+    }
+
+    proptest! {
+        #[test]
+        fn entries_survive_the_round_trip(ids: [u128; 9], numbers: (u64, u64, i64), text: String) {
+            let entry = entry(&ids, numbers, &text);
+            let bytes = encode_log_entry(&entry).expect("encodes");
+            prop_assert_eq!(decode_log_entry(entry.seq, &bytes).expect("decodes"), entry);
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>, json: String, version in 0_u32..3) {
+            let _any = decode_log_entry(1, &bytes);
+            // Bytes with an honest frame get as far as the body.
+            for body in [bytes.as_slice(), json.as_bytes()] {
+                let mut frame = encode(Kind::Log, &()).expect("encodes");
+                frame.truncate(HEADER);
+                frame.extend_from_slice(body);
+                frame[8..16].copy_from_slice(&(body.len() as u64).to_le_bytes());
+                let _any = decode_log_entry(1, &with_version(&frame, version));
+            }
+        }
+
+        #[test]
+        fn one_flipped_bit_is_seen(at: prop::sample::Index, bit in 0_u32..8) {
+            let entry = entry(&[1, 2, 3], (9, 8, 7), "text");
+            let mut bytes = encode_log_entry(&entry).expect("encodes");
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1_u8 << bit;
+            let is_corrupt = matches!(decode_log_entry(9, &bytes), Err(Error::Corrupt { .. }));
+            prop_assert!(is_corrupt);
+        }
+    }
+
+    #[test]
+    fn entries_of_another_version_or_slot_are_refused() {
+        let bytes = encode_log_entry(&entry(&[], (9, 8, 7), "")).expect("encodes");
+        assert!(matches!(decode_log_entry(8, &bytes), Err(Error::Corrupt { .. })));
+        assert!(matches!(decode_log_entry(9, &with_version(&bytes, 2)), Err(Error::Unsupported { found: 2, .. })));
+        assert!(matches!(decode_log_entry(9, &with_version(&bytes, 0)), Err(Error::Unsupported { found: 0, .. })));
+        assert!(matches!(decode::<()>(Kind::Boundary, &Path::from("b"), &bytes), Err(Error::Corrupt { .. })));
+    }
+
+    #[test]
+    fn leaves_survive_the_round_trip() {
+        let mut leaf = crate::manifest::Leaf::default();
+        for n in 0..100_u64 {
+            let mut file = file(FileId::from_u128(u128::from(n) << 64 | 7), Table::Logs, 0);
+            (file.bytes, file.rows, file.raw_bytes, file.footer_bytes) = (u64::MAX - n, n, n << 40, 3);
+            file.level = [super::super::Level::L0, super::super::Level::L1, super::super::Level::L2][n as usize % 3];
+            if n % 2 == 0 {
+                (file.key_range, file.id_range, file.index, file.partition.slice) = (None, None, None, None);
+            }
+            leaf.insert(std::sync::Arc::new(file), n * 3);
+        }
+        let first = &leaf.files()[0];
+        let key = leaf_file::LeafKey { tenant: first.tenant.clone(), table: first.table, day: first.partition.day };
+        let bytes = leaf_file::encode(&leaf).expect("encodes");
+        let read = leaf_file::decode(&key, &Path::from("x"), bytes.clone().into()).expect("decodes");
+        assert_eq!((read.files(), read.added()), (leaf.files(), leaf.added()));
+        assert_eq!((read.fingerprint(), read.rows(), read.time()), (leaf.fingerprint(), leaf.rows(), leaf.time()));
+        assert!(matches!(leaf_file::decode(&key, &Path::from("x"), bytes[..50].to_vec().into()), Err(Error::Corrupt { .. })));
+    }
+}

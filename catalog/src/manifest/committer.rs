@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::catalog::{CaughtUp, Catalog, Writing};
+use super::catalog::{Catalog, CaughtUp, Writing};
 use super::codec::{self, Kind, LogEntryRef};
 use super::entry::Operation;
 use super::log::Filled;

@@ -92,9 +92,11 @@ impl Leaf {
         self.rows = self.rows.saturating_sub(file.rows);
         self.bytes = self.bytes.saturating_sub(file.bytes);
         self.fingerprint ^= hash(file.id, added);
-        self.time = self.files.iter().map(|file| served_range(file)).fold(Self::default().time, |all, one| {
-            TimeRange::new(all.start.min(one.start), all.end.max(one.end))
-        });
+        self.time = self
+            .files
+            .iter()
+            .map(|file| served_range(file))
+            .fold(Self::default().time, |all, one| TimeRange::new(all.start.min(one.start), all.end.max(one.end)));
         Some(file)
     }
 }

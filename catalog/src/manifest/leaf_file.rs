@@ -91,8 +91,7 @@ fn to_batch(leaf: &Leaf) -> Result<RecordBatch, arrow::error::ArrowError> {
 pub(super) fn decode(key: &LeafKey, path: &Path, bytes: Bytes) -> Result<Leaf> {
     let corrupt = |reason: String| Error::Corrupt { path: path.clone(), reason };
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let reader =
-        ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).map_err(|e| corrupt(e.to_string()))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).map_err(|e| corrupt(e.to_string()))?;
     let pairs = reader.metadata().file_metadata().key_value_metadata();
     let version = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == VERSION_KEY)?.value.as_deref()?.parse().ok());
     match version {
@@ -116,7 +115,8 @@ fn add_rows(leaf: &mut Leaf, key: &LeafKey, batch: &RecordBatch) -> Result<(), S
     let columns: BTreeMap<&str, &ArrayRef> =
         batch.schema_ref().fields().iter().map(|field| field.name().as_str()).zip(batch.columns()).collect();
     let column = |name: &str| columns.get(name).copied().ok_or_else(|| format!("column {name} is missing"));
-    let long = |name: &str| column(name)?.as_primitive_opt::<Int64Type>().ok_or_else(|| format!("column {name} has another type"));
+    let long =
+        |name: &str| column(name)?.as_primitive_opt::<Int64Type>().ok_or_else(|| format!("column {name} has another type"));
     let int = |name: &str| column(name)?.as_primitive_opt::<Int32Type>().ok_or_else(|| format!("column {name} has another type"));
     let text = |name: &str| column(name)?.as_string_opt::<i32>().ok_or_else(|| format!("column {name} has another type"));
     let id = column("id")?.as_fixed_size_binary_opt().ok_or("column id has another type")?;

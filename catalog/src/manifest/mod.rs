@@ -19,6 +19,13 @@ mod pin;
 mod probe;
 mod snapshot;
 
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
 pub use catalog::Catalog;
 pub use codec::{LogEntry, decode_log_entry, encode_log_entry};
 pub use config::CatalogConfig;

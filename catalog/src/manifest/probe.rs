@@ -34,7 +34,9 @@ async fn create(access: &Access, path: &object_store::path::Path) -> Result<Crea
     loop {
         let source = match access.create_once(path, Bytes::from_static(b"telelake")).await {
             Ok(()) => return Ok(Created::Now),
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => return Ok(Created::Before),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                return Ok(Created::Before);
+            }
             Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
                 return Err(Error::NoCreateIfAbsent);
             }
