@@ -8,6 +8,7 @@
 //!
 //! # Invariants
 //! - A translated test never excludes a row for which the filter is true. What cannot be translated is left out.
+//! - Of a table with an identity only tests are pushed that treat equal rows alike.
 //! - Everything but dictionary filters is `Inexact`: DataFusion tests the rows again.
 
 use arrow::datatypes::DataType;
@@ -17,6 +18,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, Like, Operator, TableProviderFilterPushDown, TryCast};
 use lake::{ColumnTest, Predicate, Scalar, Test};
 
+use super::layout::whole_days;
 use crate::tables::{Lookup, Source, SqlTable, unit_ns};
 
 /// Most values of a list that are worth a look at every file.
@@ -40,6 +42,7 @@ pub(crate) fn support(table: &SqlTable, filter: &Expr) -> TableProviderFilterPus
     }
     let mut pushed = Pushed::default();
     translate(table, filter, &mut pushed);
+    finish(table, &mut pushed);
     match pushed.predicate.all.is_empty() && pushed.time.is_none() {
         true => TableProviderFilterPushDown::Unsupported,
         false => TableProviderFilterPushDown::Inexact,
@@ -55,7 +58,18 @@ pub(crate) fn translate_all(table: &SqlTable, filters: &[Expr]) -> Pushed {
             None => translate(table, filter, &mut pushed),
         }
     }
+    finish(table, &mut pushed);
     pushed
+}
+
+/// Takes out what would change which of two equal rows is seen: a filter may hide a row only together with its equals.
+fn finish(table: &SqlTable, pushed: &mut Pushed) {
+    let Some(identity) = table.identity else { return };
+    let decided = |column: &str| column == identity.id || matches!(column, "metric" | "service" | "labels" | "attrs_str");
+    pushed.predicate.all.retain(|test| decided(&test.column));
+    if identity.per_day {
+        pushed.time = pushed.time.map(whole_days);
+    }
 }
 
 /// The dictionary that alone decides `filter`: its only column is the looked-up one and it gives the same answer every time.
@@ -158,6 +172,9 @@ fn comparison(table: &SqlTable, left: &Expr, op: Operator, right: &Expr, pushed:
 fn equality(table: &SqlTable, expr: &Expr, value: &ScalarValue) -> Option<ColumnTest> {
     if let Some((column, key)) = map_access(table, expr) {
         let value = text_scalar(value)?;
+        if value.is_empty() {
+            return None; // `label` gives "" for an absent key
+        }
         let test = |name: &str| ColumnTest {
             column: name.to_owned(),
             test: Test::KeyIs(key.to_owned(), Scalar::Text(value.to_owned())),

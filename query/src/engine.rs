@@ -1,0 +1,160 @@
+//! The engine: makes sessions, each of which sees one consistent view of one tenant and nothing else.
+
+use std::sync::Arc;
+
+use catalog::manifest::SnapshotId;
+use catalog::{Env, TenantId};
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::MemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use lake::{FreshRows, Lake};
+
+use crate::config::{QueryConfig, QueryLimits};
+use crate::error::{Error, Result};
+use crate::functions::Functions;
+use crate::memory::{NodePool, QueryPool};
+use crate::namespace::{CATALOG, Namespace, SCHEMA};
+use crate::scan::lookup::DictionaryCache;
+use crate::stores::NoStores;
+use crate::view::View;
+
+/// How deep expressions and subqueries may nest.
+const RECURSION_MAX: usize = 50;
+
+/// Answers queries over a lake and the rows that are not in files yet. One per process.
+#[derive(Debug)]
+pub struct Engine {
+    lake: Arc<Lake>,
+    fresh: Arc<dyn FreshRows>,
+    env: Env,
+    config: QueryConfig,
+    functions: Functions,
+    memory: Arc<NodePool>,
+    dictionaries: Arc<DictionaryCache>,
+}
+
+/// The session of one query: a DataFusion context that knows one view.
+#[derive(Debug)]
+pub struct Session {
+    context: SessionContext,
+    view: Arc<View>,
+    pool: Arc<QueryPool>,
+}
+
+impl Engine {
+    /// An engine. Does no I/O.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when a setting is out of bounds.
+    pub fn new(lake: Arc<Lake>, fresh: Arc<dyn FreshRows>, env: Env, config: QueryConfig) -> Result<Arc<Self>> {
+        config.validate()?;
+        let memory = NodePool::new(config.node_memory_bytes_max);
+        let dictionaries = DictionaryCache::new(config.dictionary_cache_bytes);
+        Ok(Arc::new(Self { lake, fresh, env, functions: Functions::new(), memory, dictionaries, config }))
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &QueryConfig {
+        &self.config
+    }
+
+    /// Time and chance.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// The lake that it reads.
+    pub fn lake(&self) -> &Arc<Lake> {
+        &self.lake
+    }
+
+    /// Bytes that running queries hold now.
+    pub fn memory_used(&self) -> u64 {
+        self.memory.used() as u64
+    }
+
+    /// What a query of `tenant` sees that starts now: everything that was acknowledged before.
+    pub fn view(&self, tenant: &TenantId, limits: QueryLimits) -> Arc<View> {
+        View::newest(tenant.clone(), Arc::clone(&self.lake), &*self.fresh, limits, Arc::clone(&self.dictionaries))
+    }
+
+    /// A session for one query of `tenant` over the newest state.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub fn session(&self, tenant: &TenantId, limits: QueryLimits) -> Result<Session> {
+        self.session_over(self.view(tenant, limits))
+    }
+
+    /// A session over the files as they were at `snapshot`; rows that were not in files then are not seen.
+    ///
+    /// # Errors
+    /// `NotFound` when that snapshot is no longer kept or does not exist yet.
+    pub async fn session_at(&self, tenant: &TenantId, limits: QueryLimits, snapshot: SnapshotId) -> Result<Session> {
+        let view =
+            View::at(tenant.clone(), Arc::clone(&self.lake), snapshot, limits, Arc::clone(&self.dictionaries)).await?;
+        self.session_over(view)
+    }
+
+    fn session_over(&self, view: Arc<View>) -> Result<Session> {
+        let pool = QueryPool::new(view.limits().memory_bytes_max, Arc::clone(&self.memory));
+        let disk = match &self.config.spill_dir {
+            Some(dir) => DiskManagerBuilder::default()
+                .with_mode(DiskManagerMode::Directories(vec![dir.clone()]))
+                .with_max_temp_directory_size(self.config.spill_bytes_max),
+            None => DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
+        };
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::clone(&pool) as Arc<dyn MemoryPool>)
+            .with_disk_manager_builder(disk)
+            .with_object_store_registry(Arc::new(NoStores))
+            .build_arc()
+            .map_err(Error::from)?;
+        let builder = SessionStateBuilder::new()
+            .with_config(self.session_config())
+            .with_runtime_env(runtime)
+            .with_catalog_list(Arc::new(Namespace::new(Arc::clone(&view))));
+        let state = self.functions.install(builder).build();
+        Ok(Session { context: SessionContext::new_with_state(state), view, pool })
+    }
+
+    fn session_config(&self) -> SessionConfig {
+        let mut config = SessionConfig::new()
+            .with_default_catalog_and_schema(CATALOG, SCHEMA)
+            .with_create_default_catalog_and_schema(false)
+            .with_information_schema(true)
+            .with_target_partitions(self.config.target_partitions())
+            .with_batch_size(self.config.batch_rows);
+        let options = config.options_mut();
+        options.execution.enable_recursive_ctes = false;
+        options.execution.collect_statistics = false;
+        options.execution.time_zone = Some("UTC".to_owned());
+        options.sql_parser.recursion_limit = std::num::NonZeroUsize::new(RECURSION_MAX).expect("it is not zero").into();
+        options.catalog.newlines_in_values = false;
+        config
+    }
+}
+
+impl Session {
+    /// DataFusion's context. It can plan anything; who takes SQL from strangers checks the statement first.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// What it sees.
+    pub fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    /// Most bytes that the query held at once so far.
+    pub fn memory_peak(&self) -> u64 {
+        self.pool.peak() as u64
+    }
+
+    /// An error of this session's DataFusion, with the limit named that was hit.
+    pub fn explain(&self, error: datafusion::common::DataFusionError) -> Error {
+        self.pool.explain(Error::from(error))
+    }
+}
