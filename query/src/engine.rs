@@ -20,9 +20,6 @@ use crate::scan::lookup::DictionaryCache;
 use crate::stores::NoStores;
 use crate::view::View;
 
-/// How deep expressions and subqueries may nest.
-const RECURSION_MAX: usize = 50;
-
 /// Answers queries over a lake and the rows that are not in files yet. One per process.
 #[derive(Debug)]
 pub struct Engine {
@@ -36,7 +33,6 @@ pub struct Engine {
 }
 
 /// The session of one query: a DataFusion context that knows one view.
-#[derive(Debug)]
 pub struct Session {
     context: SessionContext,
     view: Arc<View>,
@@ -131,8 +127,6 @@ impl Engine {
         options.execution.enable_recursive_ctes = false;
         options.execution.collect_statistics = false;
         options.execution.time_zone = Some("UTC".to_owned());
-        options.sql_parser.recursion_limit = std::num::NonZeroUsize::new(RECURSION_MAX).expect("it is not zero").into();
-        options.catalog.newlines_in_values = false;
         config
     }
 }
@@ -156,5 +150,11 @@ impl Session {
     /// An error of this session's DataFusion, with the limit named that was hit.
     pub fn explain(&self, error: datafusion::common::DataFusionError) -> Error {
         self.pool.explain(Error::from(error))
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Session({:?})", self.view)
     }
 }

@@ -1,1 +1,28 @@
-//! sql
+//! SQL for people and programs: one read-only statement at a time, over HTTP and for the command line.
+//!
+//! ```text
+//! text ──statement──► one allowed statement ──plan──► verified plan ──► stream of batches ──edge──► plain types ──format──► bytes
+//!          │ admission (permits per tenant, queue)      │ limits: time, rows, bytes, memory, files
+//! ```
+//! Queries run on a tokio runtime of their own, so that their CPU work does not starve the rest of the node.
+//!
+//! # Invariants
+//! - Nothing here can write: only queries, EXPLAIN, SHOW and DESCRIBE are planned, and every plan is verified before it runs.
+//! - A query ends when its client goes away, its deadline passes or somebody cancels it; permits and memory go with it.
+//! - Answers hold no Arrow views or dictionaries: clients get the plain types.
+//! - Errors name the statement or the limit, never an object path or the inside of a bug.
+
+pub mod admission;
+pub mod config;
+pub mod edge;
+pub mod engine;
+pub mod error;
+pub mod format;
+pub mod http;
+pub mod params;
+mod running;
+pub mod statement;
+
+pub use config::SqlConfig;
+pub use engine::{QueryStats, QueryStream, SqlEngine, SqlRequest};
+pub use error::{Error, Result};

@@ -226,10 +226,9 @@ enum Values<'b> {
 
 /// The five attribute maps as one map of text: numbers and booleans as SQL would print them, arrays and maps as JSON.
 pub(super) fn merge_attributes(batch: &RecordBatch) -> Result<MapArray> {
-    let maps = ATTRIBUTES.map(|name| stored(batch, name).map(AsRef::as_ref).map(Array::as_map_opt));
-    let mut parts: Vec<(&MapArray, &StringArray, Values<'_>)> = Vec::with_capacity(maps.len());
-    for map in maps {
-        let Some(map) = map? else { return Err(DataFusionError::Internal("expected an attribute map".to_owned())) };
+    let mut parts: Vec<(&MapArray, &StringArray, Values<'_>)> = Vec::with_capacity(ATTRIBUTES.len());
+    for name in ATTRIBUTES {
+        let Some(map) = stored(batch, name)?.as_map_opt() else { return Err(DataFusionError::Internal("expected an attribute map".to_owned())) };
         if map.entries().is_empty() {
             continue; // most batches have no attribute of most kinds
         }

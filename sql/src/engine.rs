@@ -1,0 +1,374 @@
+//! Runs one statement and streams its answer.
+//!
+//! ```text
+//! caller                         query runtime
+//! execute ──spawn──────────────► turn ► session ► plan ► verify ──schema──►┐
+//!    ◄──────────── QueryStream ◄─── batches, two at most in flight ◄───────┘
+//! drop ─────────abort──────────►                      deadline, cancel ─► error
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use catalog::manifest::SnapshotId;
+use catalog::TenantId;
+use datafusion::common::ParamValues;
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::context::SQLOptions;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::parser::{ExplainStatement, Statement};
+use futures::StreamExt;
+use query::{Engine, QueryLimits, Session};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use crate::admission::Admission;
+use crate::config::SqlConfig;
+use crate::edge::{edge_batch, edge_schema};
+use crate::error::{Error, Result};
+use crate::running::{Listed, Running};
+use crate::statement::{self, Checked};
+
+/// Batches between the query and its reader.
+const IN_FLIGHT: usize = 2;
+
+/// SQL over an engine. One per process.
+#[derive(Debug)]
+pub struct SqlEngine {
+    engine: Arc<Engine>,
+    config: SqlConfig,
+    runtime: Handle,
+    admission: Arc<Admission>,
+    running: Arc<Running>,
+}
+
+/// One statement to run.
+#[derive(Debug, Clone, Default)]
+pub struct SqlRequest {
+    /// The statement.
+    pub text: String,
+    /// Values for its placeholders.
+    pub params: Option<ParamValues>,
+    /// Read the files as they were at this snapshot; `None`: everything acknowledged until now.
+    pub snapshot: Option<SnapshotId>,
+    /// Less time than the configuration gives.
+    pub timeout: Option<Duration>,
+    /// The answer is cut after so many rows.
+    pub max_rows: Option<u64>,
+    /// Less to scan than the configuration allows.
+    pub max_bytes_scanned: Option<u64>,
+    /// Run the query and answer with its plan and what each operator did.
+    pub explain_analyze: bool,
+}
+
+/// What a query used.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct QueryStats {
+    /// The query.
+    pub query_id: Uuid,
+    /// The snapshot that it read.
+    pub snapshot: SnapshotId,
+    /// Rows of the answer so far.
+    pub rows: u64,
+    /// Bytes of the answer so far, as Arrow columns.
+    pub bytes: u64,
+    /// Files that its scans chose.
+    pub files_scanned: u64,
+    /// Their bytes.
+    pub bytes_scanned: u64,
+    /// Most bytes of memory that it held.
+    pub memory_peak_bytes: u64,
+    /// Milliseconds since it came in.
+    pub elapsed_ms: u64,
+    /// Whether `max_rows` cut the answer.
+    pub truncated: bool,
+}
+
+/// The answer of a query, batch by batch. Dropping it ends the query.
+#[derive(Debug)]
+pub struct QueryStream {
+    id: Uuid,
+    schema: SchemaRef,
+    batches: mpsc::Receiver<Result<RecordBatch>>,
+    deadline: Deadline,
+    session: Arc<Session>,
+    started: Instant,
+    counted: Arc<Counted>,
+    _task: AbortOnDropHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    rows: AtomicU64,
+    bytes: AtomicU64,
+    truncated: AtomicU64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    timeout: Duration,
+}
+
+impl Deadline {
+    fn passed(self) -> Error {
+        Error::Timeout { seconds: self.timeout.as_secs_f64() }
+    }
+}
+
+impl SqlEngine {
+    /// SQL over `engine`; queries run on `runtime`, which should not be the one that serves requests.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when a setting is out of bounds.
+    pub fn new(engine: Arc<Engine>, config: SqlConfig, runtime: Handle) -> Result<Arc<Self>> {
+        config.validate()?;
+        let admission = Arc::new(Admission::new(config.clone()));
+        Ok(Arc::new(Self { engine, config, runtime, admission, running: Arc::default() }))
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &SqlConfig {
+        &self.config
+    }
+
+    /// The engine below.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// How many queries run or wait.
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Ends the query `id` of `tenant`; false if there is none.
+    pub fn cancel(&self, tenant: &TenantId, id: Uuid) -> bool {
+        self.running.cancel(tenant, id)
+    }
+
+    /// Starts a query and waits for its first sign: the schema of its answer, or why there is none.
+    ///
+    /// # Errors
+    /// Everything that can be found out before the first row; later errors are in the stream.
+    pub async fn execute(&self, tenant: &TenantId, request: SqlRequest) -> Result<QueryStream> {
+        let id = self.engine.env().new_uuid();
+        self.execute_as(id, tenant, request).await
+    }
+
+    /// [`SqlEngine::execute`] with an id that the caller drew.
+    pub async fn execute_as(&self, id: Uuid, tenant: &TenantId, request: SqlRequest) -> Result<QueryStream> {
+        let started = Instant::now();
+        let checked = statement::check(&request.text)?;
+        let timeout = request.timeout.unwrap_or(self.config.timeout).min(self.config.timeout);
+        let deadline = Deadline { at: started + timeout, timeout };
+        let (listed, token) = self.running.list(id, tenant);
+        let (ready, planned) = oneshot::channel();
+        let (sender, batches) = mpsc::channel(IN_FLIGHT);
+        let counted = Arc::new(Counted::default());
+        let work = Work {
+            id,
+            tenant: tenant.clone(),
+            engine: Arc::clone(&self.engine),
+            admission: Arc::clone(&self.admission),
+            rows_max: self.config.rows_max,
+            result_bytes_max: self.config.result_bytes_max,
+            request,
+            deadline,
+            token,
+            counted: Arc::clone(&counted),
+            _listed: listed,
+        };
+        metrics::counter!("telelake_sql_queries_total").increment(1);
+        let task = AbortOnDropHandle::new(self.runtime.spawn(work.run(checked, ready, sender)));
+        // The task minds the deadline itself; this one is for a plan that keeps its thread busy.
+        match tokio::time::timeout_at(deadline.at + Duration::from_millis(250), planned).await {
+            Ok(Ok(Ok((schema, session)))) => {
+                Ok(QueryStream { id, schema, batches, deadline, session, started, counted, _task: task })
+            }
+            Ok(Ok(Err(error))) => Err(error),
+            Ok(Err(_)) => Err(Error::Internal { id, message: "the query's task died while planning".to_owned() }),
+            Err(_) => Err(deadline.passed()),
+        }
+    }
+}
+
+impl QueryStream {
+    /// The query's id.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// The schema of the batches: plain types.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The next batch; `None` at the end. After an error nothing more comes.
+    pub async fn next(&mut self) -> Option<Result<RecordBatch>> {
+        match tokio::time::timeout_at(self.deadline.at + Duration::from_millis(250), self.batches.recv()).await {
+            Ok(next) => next,
+            Err(_) => {
+                self.batches.close();
+                Some(Err(self.deadline.passed()))
+            }
+        }
+    }
+
+    /// What was used until now.
+    pub fn stats(&self) -> QueryStats {
+        let (files_scanned, bytes_scanned) = self.session.view().opened();
+        QueryStats {
+            query_id: self.id,
+            snapshot: self.session.view().snapshot().id(),
+            rows: self.counted.rows.load(Ordering::Relaxed),
+            bytes: self.counted.bytes.load(Ordering::Relaxed),
+            files_scanned,
+            bytes_scanned,
+            memory_peak_bytes: self.session.memory_peak(),
+            elapsed_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            truncated: self.counted.truncated.load(Ordering::Relaxed) > 0,
+        }
+    }
+}
+
+type Planned = Result<(SchemaRef, Arc<Session>)>;
+
+/// A query on its runtime.
+struct Work {
+    id: Uuid,
+    tenant: TenantId,
+    engine: Arc<Engine>,
+    admission: Arc<Admission>,
+    rows_max: u64,
+    result_bytes_max: u64,
+    request: SqlRequest,
+    deadline: Deadline,
+    token: CancellationToken,
+    counted: Arc<Counted>,
+    _listed: Listed,
+}
+
+impl Work {
+    async fn run(self, checked: Checked, ready: oneshot::Sender<Planned>, sender: mpsc::Sender<Result<RecordBatch>>) {
+        let (id, deadline, token) = (self.id, self.deadline, self.token.clone());
+        let mut ready = Some(ready);
+        let outcome = {
+            let work = self.answer(checked, &mut ready, &sender);
+            tokio::select! {
+                outcome = work => outcome,
+                () = token.cancelled() => Err(Error::Cancelled),
+                () = tokio::time::sleep_until(deadline.at) => Err(deadline.passed()),
+            }
+        };
+        let Err(error) = outcome else { return };
+        metrics::counter!("telelake_sql_errors_total", "kind" => format!("{:?}", error.kind())).increment(1);
+        if matches!(error.kind(), catalog::ErrorKind::Internal | catalog::ErrorKind::Corrupt | catalog::ErrorKind::Unavailable) {
+            tracing::error!(query = %id, tenant = %self.tenant, %error, "query failed");
+        }
+        match ready.take() {
+            Some(ready) => drop(ready.send(Err(error))),
+            // The reader may be gone, or be slow: it has until the grace after the deadline.
+            None => drop(sender.send_timeout(Err(error), Duration::from_secs(5)).await),
+        }
+    }
+
+    async fn answer(
+        &self,
+        checked: Checked,
+        ready: &mut Option<oneshot::Sender<Planned>>,
+        sender: &mpsc::Sender<Result<RecordBatch>>,
+    ) -> Result<()> {
+        let _turn = self.admission.turn(&self.tenant).await?;
+        let session = Arc::new(self.session().await?);
+        let mut stream = self.plan(&session, checked).await?;
+        let schema = edge_schema(&stream.schema());
+        if let Some(ready) = ready.take()
+            && ready.send(Ok((Arc::clone(&schema), Arc::clone(&session)))).is_err()
+        {
+            return Ok(()); // the client is gone
+        }
+        while let Some(batch) = stream.next().await {
+            let batch = batch.map_err(|e| session.explain(e))?;
+            let batch = edge_batch(&batch, &schema).map_err(|e| Error::Encode { reason: e.to_string() })?;
+            let (batch, last) = self.admit(batch)?;
+            if batch.num_rows() > 0 && sender.send(Ok(batch)).await.is_err() {
+                return Ok(());
+            }
+            if last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn session(&self) -> Result<Session> {
+        let mut limits: QueryLimits = self.engine.config().limits.clone();
+        if let Some(bytes) = self.request.max_bytes_scanned {
+            limits.scan_bytes_max = limits.scan_bytes_max.min(bytes);
+        }
+        Ok(match self.request.snapshot {
+            Some(snapshot) => self.engine.session_at(&self.tenant, limits, snapshot).await?,
+            None => self.engine.session(&self.tenant, limits)?,
+        })
+    }
+
+    async fn plan(&self, session: &Session, checked: Checked) -> Result<SendableRecordBatchStream> {
+        let explain = |error| Error::from(session.explain(error));
+        let mut state = session.context().state();
+        // `now()` is the node's clock.
+        let now = arrow::temporal_conversions::timestamp_ns_to_datetime(self.engine.env().now().as_nanos());
+        state.execution_props_mut().query_execution_start_time = now.map(|now| now.and_utc());
+        let statement = match self.request.explain_analyze && checked.is_query {
+            true => analyze(checked.statement)?,
+            false => checked.statement,
+        };
+        let mut plan: LogicalPlan = state.statement_to_plan(statement).await.map_err(explain)?;
+        if let Some(params) = self.request.params.clone() {
+            plan = plan.with_param_values(params).map_err(explain)?;
+        }
+        let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        options.verify_plan(&plan).map_err(explain)?;
+        DataFrame::new(state, plan).execute_stream().await.map_err(explain)
+    }
+
+    /// Counts a batch against the limits; what of it still belongs to the answer, and whether that was all.
+    fn admit(&self, batch: RecordBatch) -> Result<(RecordBatch, bool)> {
+        let before = self.counted.rows.load(Ordering::Relaxed);
+        let room = self.request.max_rows.map_or(u64::MAX, |max| max.saturating_sub(before));
+        let cut = batch.num_rows() as u64 > room;
+        let batch = if cut { batch.slice(0, room as usize) } else { batch };
+        if cut {
+            self.counted.truncated.store(1, Ordering::Relaxed);
+        }
+        let rows = before + batch.num_rows() as u64;
+        self.counted.rows.store(rows, Ordering::Relaxed);
+        if rows > self.rows_max {
+            return Err(Error::Answer { what: "rows", name: "sql.rows_max", limit: self.rows_max });
+        }
+        let size = |column: &Arc<dyn Array>| column.to_data().get_slice_memory_size().unwrap_or(0) as u64;
+        let bytes: u64 = batch.columns().iter().map(size).sum();
+        let bytes = self.counted.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if bytes > self.result_bytes_max {
+            return Err(Error::Answer { what: "bytes", name: "sql.result_bytes_max", limit: self.result_bytes_max });
+        }
+        Ok((batch, cut))
+    }
+}
+
+/// EXPLAIN ANALYZE of a query.
+fn analyze(query: Statement) -> Result<Statement> {
+    let parse = |text: &str| datafusion::sql::parser::DFParser::parse_sql(text).ok().and_then(|mut all| all.pop_front());
+    match parse("EXPLAIN ANALYZE SELECT 1") {
+        Some(Statement::Explain(explain)) => Ok(Statement::Explain(ExplainStatement { statement: Box::new(query), ..explain })),
+        _ => Err(Error::Syntax { message: "EXPLAIN ANALYZE is not understood".to_owned() }),
+    }
+}

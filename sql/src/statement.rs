@@ -1,0 +1,171 @@
+//! The statements that are let in.
+//!
+//! ```text
+//! text ─tokens─► counted ─parse─► exactly one ─► SELECT | EXPLAIN [ANALYZE] SELECT | SHOW TABLES | SHOW COLUMNS | DESCRIBE
+//! ```
+//! This is the first of two gates; the second, DataFusion's `SQLOptions`, looks at the plan.
+
+use datafusion::sql::parser::{DFParserBuilder, ExplainStatement, Statement};
+use datafusion::sql::sqlparser::ast::Statement as Ast;
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+
+use crate::config::TEXT_BYTES_MAX;
+use crate::error::{Error, Result};
+
+/// How deep a statement may nest.
+const RECURSION_MAX: usize = 50;
+
+/// Most operators and keywords. The parser chains `a + b + c` without recursion, but the tree it makes is as deep as the chain
+/// is long, and taking it down recurses.
+const OPERATORS_MAX: usize = 2_000;
+
+/// A statement that passed the gate.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The parsed statement.
+    pub statement: Statement,
+    /// Whether it is a query, so that EXPLAIN can be put before it.
+    pub is_query: bool,
+}
+
+/// Parses `text` and lets only reading statements through.
+///
+/// # Errors
+/// `TextTooLong`, `TooComplex`, `Syntax`, `OneStatement`, `Statement`.
+pub fn check(text: &str) -> Result<Checked> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(Error::TextTooLong { bytes: text.len(), limit: TEXT_BYTES_MAX });
+    }
+    let dialect = GenericDialect {};
+    let tokens = Tokenizer::new(&dialect, text).tokenize().map_err(|e| Error::Syntax { message: e.to_string() })?;
+    let found = tokens.iter().filter(|token| nests(token)).count();
+    if found > OPERATORS_MAX {
+        return Err(Error::TooComplex { found, limit: OPERATORS_MAX });
+    }
+    let parsed = DFParserBuilder::new(text)
+        .with_dialect(&dialect)
+        .with_recursion_limit(RECURSION_MAX)
+        .build()
+        .and_then(|mut parser| parser.parse_statements());
+    let mut statements = match parsed {
+        Ok(statements) => statements,
+        // A statement that the parser does not know in full is still named if it is not a reading one.
+        Err(_) if first_words(&tokens).is_some_and(|words| !reads(&words)) => return Err(refused(&tokens)),
+        Err(error) => return Err(query::Error::from(error).into()),
+    };
+    if statements.len() != 1 {
+        return Err(Error::OneStatement { found: statements.len() });
+    }
+    let Some(statement) = statements.pop_front() else { return Err(Error::OneStatement { found: 0 }) };
+    let is_query = matches!(&statement, Statement::Statement(ast) if matches!(**ast, Ast::Query(_)));
+    if allowed(&statement) { Ok(Checked { statement, is_query }) } else { Err(refused(&tokens)) }
+}
+
+fn allowed(statement: &Statement) -> bool {
+    match statement {
+        Statement::Statement(ast) => match &**ast {
+            Ast::Query(_) | Ast::ShowTables { .. } | Ast::ShowColumns { .. } | Ast::ExplainTable { .. } => true,
+            Ast::Explain { statement, .. } => matches!(**statement, Ast::Query(_)),
+            _ => false,
+        },
+        Statement::Explain(ExplainStatement { statement, .. }) => {
+            matches!(&**statement, Statement::Statement(ast) if matches!(**ast, Ast::Query(_)))
+        }
+        Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => false,
+    }
+}
+
+/// Whether a token can make the tree deeper.
+fn nests(token: &Token) -> bool {
+    match token {
+        Token::Whitespace(_) | Token::Comma | Token::Period | Token::LParen | Token::RParen | Token::SemiColon | Token::EOF => false,
+        Token::Number(..) | Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) | Token::Placeholder(_) => false,
+        Token::Word(word) => !matches!(word.keyword, Keyword::NoKeyword | Keyword::AS | Keyword::NULL | Keyword::TRUE | Keyword::FALSE),
+        _ => true,
+    }
+}
+
+fn first_words(tokens: &[Token]) -> Option<Vec<String>> {
+    let words = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).map_while(|token| match token {
+        Token::Word(word) if word.quote_style.is_none() && word.keyword != Keyword::NoKeyword => Some(word.value.to_uppercase()),
+        _ => None,
+    });
+    let words: Vec<String> = words.take(3).collect();
+    (!words.is_empty()).then_some(words)
+}
+
+fn reads(words: &[String]) -> bool {
+    matches!(words[0].as_str(), "SELECT" | "WITH" | "EXPLAIN" | "SHOW" | "DESCRIBE" | "DESC" | "VALUES" | "TABLE" | "FROM")
+}
+
+/// The refusal, with as many words as it takes to know the statement.
+fn refused(tokens: &[Token]) -> Error {
+    let mut words = first_words(tokens).unwrap_or_else(|| vec!["this statement".to_owned()]);
+    let kept = match words[0].as_str() {
+        "CREATE" | "DROP" | "ALTER" | "EXPLAIN" => words.iter().position(|w| w == "TABLE" || w == "VIEW").map_or(2, |at| at + 1),
+        "SHOW" => 2,
+        _ => 1,
+    };
+    words.truncate(kept);
+    Error::Statement { statement: words.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_reading_statements_pass() {
+        for text in [
+            "SELECT 1",
+            "select * from metrics;",
+            "WITH a AS (SELECT 1) SELECT * FROM a",
+            "EXPLAIN SELECT 1",
+            "EXPLAIN ANALYZE SELECT 1",
+            "SHOW TABLES",
+            "SHOW COLUMNS FROM metrics",
+            "DESCRIBE metrics",
+            "VALUES (1), (2)",
+        ] {
+            assert!(check(text).is_ok(), "{text}: {:?}", check(text).err());
+        }
+    }
+
+    #[test]
+    fn writing_statements_are_refused_by_name() {
+        #[track_caller]
+        fn check_refused(text: &str, name: &str) {
+            let error = check(text).expect_err(text).to_string();
+            assert!(error.starts_with(&format!("{name} is not allowed")), "{text}: {error}");
+        }
+        check_refused("COPY (SELECT 1) TO '/tmp/x.csv'", "COPY");
+        check_refused("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'", "CREATE EXTERNAL TABLE");
+        check_refused("CREATE TABLE t AS SELECT 1", "CREATE TABLE");
+        check_refused("CREATE VIEW v AS SELECT 1", "CREATE VIEW");
+        check_refused("SET datafusion.execution.batch_size = 1", "SET");
+        check_refused("RESET datafusion.execution.batch_size", "RESET");
+        check_refused("INSERT INTO metrics VALUES (1)", "INSERT");
+        check_refused("UPDATE metrics SET value = 1", "UPDATE");
+        check_refused("DELETE FROM metrics", "DELETE");
+        check_refused("DROP TABLE metrics", "DROP TABLE");
+        check_refused("BEGIN", "BEGIN");
+        check_refused("PREPARE p AS SELECT 1", "PREPARE");
+        check_refused("EXPLAIN INSERT INTO metrics VALUES (1)", "EXPLAIN INSERT");
+    }
+
+    #[test]
+    fn size_and_shape_are_bounded() {
+        assert!(matches!(check("SELECT 1; SELECT 2"), Err(Error::OneStatement { found: 2 })));
+        assert!(matches!(check(""), Err(Error::OneStatement { found: 0 })));
+        let long = format!("SELECT '{}'", "x".repeat(TEXT_BYTES_MAX));
+        assert!(matches!(check(&long), Err(Error::TextTooLong { .. })));
+        let chain = format!("SELECT 1{}", " + 1".repeat(50_000));
+        assert!(matches!(check(&chain), Err(Error::TooComplex { .. })));
+        let nested = format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000));
+        assert!(check(&nested).is_err());
+        let wide = format!("SELECT 1 IN ({})", vec!["1"; 10_000].join(", "));
+        assert!(check(&wide).is_ok(), "a long list is flat");
+    }
+}
