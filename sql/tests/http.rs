@@ -1,0 +1,213 @@
+//! SQL over HTTP, request by request, over a lake in memory.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+#[path = "../../query/tests/support/mod.rs"]
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use catalog::{Table, TenantId};
+use serde_json::{Value, json};
+use sql::{SqlConfig, SqlEngine, SqlRequest};
+use support::{World, sample, series, tenant};
+use tower::ServiceExt;
+
+struct Server {
+    world: World,
+    engine: Arc<SqlEngine>,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: axum::http::HeaderMap,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
+    }
+}
+
+impl Server {
+    async fn with(config: SqlConfig) -> Self {
+        let world = World::new().await;
+        let a = tenant("a");
+        world.commit(&a, Table::Series, json!([series("up", 1, json!({"job": "api"}))])).await;
+        world.commit(&a, Table::Samples, json!([sample("up", 1, 0, 1.0), sample("up", 1, 15, 2.0)])).await;
+        let engine = SqlEngine::new(Arc::clone(&world.engine), config, tokio::runtime::Handle::current()).unwrap();
+        Self { world, engine }
+    }
+
+    async fn new() -> Self {
+        Self::with(SqlConfig::default()).await
+    }
+
+    async fn send(&self, tenant: &TenantId, request: axum::http::request::Builder, body: impl Into<Body>) -> Answer {
+        let mut request = request.body(body.into()).unwrap();
+        request.extensions_mut().insert(tenant.clone());
+        let response = sql::http::router(Arc::clone(&self.engine)).oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+    }
+
+    async fn post(&self, options: &str, text: &str) -> Answer {
+        self.send(&tenant("a"), Request::post(format!("/api/v1/sql?{options}")), text.to_owned()).await
+    }
+}
+
+#[tokio::test]
+async fn a_query_in_every_place() {
+    let server = Server::new().await;
+    let a = tenant("a");
+    let select = "SELECT metric, labels, value FROM metrics ORDER BY ts";
+    let expected = json!([["up", {"job": "api"}, 1.0], ["up", {"job": "api"}, 2.0]]);
+    let answer = server.post("", select).await;
+    assert_eq!((answer.status, &answer.json()["rows"]), (StatusCode::OK, &expected), "{}", answer.text);
+    let stats = &answer.json()["stats"];
+    assert_eq!((&stats["rows"], &stats["files_scanned"], &stats["snapshot"]), (&json!(2), &json!(2), &json!(2)), "{stats}");
+    assert_eq!(answer.headers["x-query-rows"], "2");
+    assert_eq!(answer.headers["x-query-id"].to_str().unwrap(), stats["query_id"].as_str().unwrap());
+    let get = Request::get("/api/v1/sql?query=SELECT%20metric%2C%20labels%2C%20value%20FROM%20metrics%20ORDER%20BY%20ts");
+    assert_eq!(server.send(&a, get, Body::empty()).await.json()["rows"], expected);
+    let json_body = json!({"query": "SELECT value FROM metrics WHERE value > $1", "params": [1.5], "format": "csv"}).to_string();
+    let post = Request::post("/api/v1/sql").header("content-type", "application/json");
+    assert_eq!(server.send(&a, post, json_body).await.text, "value\n2.0\n");
+    let named = json!({"query": "SELECT value FROM metrics WHERE metric = $m", "params": {"m": "none"}, "default_format": "JSONEachRow"});
+    let post = Request::post("/api/v1/sql").header("content-type", "application/json");
+    assert_eq!(server.send(&a, post, named.to_string()).await.text, "");
+    let form = Request::post("/api/v1/sql").header("content-type", "application/x-www-form-urlencoded").header("accept", "text/csv");
+    assert_eq!(server.send(&a, form, "query=SELECT+1+AS+x").await.text, "x\n1\n");
+}
+
+#[tokio::test]
+async fn every_format_answers() {
+    let server = Server::new().await;
+    for format in sql::format::Format::ALL {
+        for text in ["SELECT * FROM metrics", "SELECT * FROM logs", "SHOW TABLES", "DESCRIBE spans", "EXPLAIN SELECT 1"] {
+            let answer = server.post(&format!("format={}", format.name()), text).await;
+            assert_eq!(answer.status, StatusCode::OK, "{format:?} {text}: {}", answer.text);
+            assert_eq!(answer.headers["content-type"], format.content_type());
+        }
+    }
+    let plan = server.post("format=pretty&explain=analyze", "SELECT value FROM metrics").await.text;
+    assert!(plan.contains("LakeScanExec") && plan.contains("output_rows=2"), "{plan}");
+    let answer = server.post("max_rows=1", "SELECT value FROM metrics").await.json();
+    assert_eq!((answer["rows"].as_array().unwrap().len(), &answer["stats"]["truncated"]), (1, &json!(true)));
+    let past = server.post("snapshot=1", "SELECT count(*) FROM metrics").await.json();
+    assert_eq!(past["rows"], json!([[0]]));
+}
+
+#[tokio::test]
+async fn hostile_statements_get_a_status_and_a_name() {
+    let server = Server::new().await;
+    let deep = format!("SELECT {}1{}", "(".repeat(50_000), ")".repeat(50_000));
+    let long = format!("SELECT '{}'", "x".repeat(300_000));
+    let huge = "x".repeat(2_000_000);
+    let chain = format!("SELECT 1{}", " + 1".repeat(1_900));
+    let cases: [(&str, u16, &str); 26] = [
+        ("COPY (SELECT 1) TO '/tmp/x'", 400, "COPY is not allowed"),
+        ("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'", 400, "CREATE EXTERNAL TABLE is not allowed"),
+        ("SET datafusion.execution.target_partitions = 1000", 400, "SET is not allowed"),
+        ("INSERT INTO metrics SELECT * FROM metrics", 400, "INSERT is not allowed"),
+        ("SELECT * INTO t FROM metrics", 400, ""),
+        ("DROP TABLE metrics", 400, "DROP TABLE is not allowed"),
+        ("SELECT 1; SELECT 2", 400, "one statement"),
+        ("", 400, "query"),
+        ("SELEC 1", 400, ""),
+        ("SELECT * FROM '/etc/passwd'", 404, "not found"),
+        ("SELECT * FROM nowhere", 404, "not found"),
+        ("SELECT nothing FROM metrics", 404, "nothing"),
+        ("SELECT no_such_function(1)", 400, "no_such_function"),
+        ("SELECT 1/0", 400, "zero"),
+        ("SELECT CAST('x' AS BIGINT)", 400, ""),
+        ("SELECT repeat('x', 2000000000)", 422, "repeat would make"),
+        ("SELECT * FROM generate_series(1, 1000000000000)", 422, "generate_series would make"),
+        ("WITH RECURSIVE t AS (SELECT 1 n UNION ALL SELECT n + 1 FROM t) SELECT * FROM t", 400, "ecursive"),
+        ("SELECT $1", 400, ""),
+        (&deep, 400, ""),
+        (&long, 413, "statement has"),
+        (&huge, 413, "request body"),
+        (&chain, 200, ""),
+        ("SHOW ALL", 400, "not allowed"),
+        ("EXPLAIN DELETE FROM metrics", 400, "not allowed"),
+        ("DESCRIBE nowhere", 404, "not found"),
+    ];
+    for (text, status, part) in cases {
+        let shown: String = text.chars().take(60).collect();
+        let answer = server.post("", text).await;
+        assert_eq!(answer.status.as_u16(), status, "{shown}: {}", answer.text);
+        assert!(answer.text.contains(part), "{shown}: {}", answer.text);
+        if status != 200 {
+            let error = answer.json();
+            assert!(error["error"].is_string() && error["kind"].is_string(), "{shown}: {error}");
+            assert!(!answer.text.contains("data/") && !answer.text.contains("DataFusion") && !answer.text.contains("backtrace"), "{}", answer.text);
+        }
+    }
+    assert_eq!(server.post("format=xml", "SELECT 1").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(server.post("timeout=never", "SELECT 1").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(server.post("params=%5B%5B1%5D%5D", "SELECT $1").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(server.post("snapshot=999", "SELECT 1").await.status, StatusCode::NOT_FOUND);
+    let delete = Request::delete(format!("/api/v1/sql/{}", uuid::Uuid::nil()));
+    assert_eq!(server.send(&tenant("a"), delete, Body::empty()).await.status, StatusCode::NOT_FOUND);
+    let request = Request::get("/api/v1/sql?query=SELECT+1").body(Body::empty()).unwrap();
+    let response = sql::http::router(Arc::clone(&server.engine)).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR, "no tenant");
+    assert_eq!(server.engine.running(), 0, "nothing is left behind");
+}
+
+#[tokio::test]
+async fn answers_are_bounded() {
+    let server = Server::with(SqlConfig { rows_max: 100, ..SqlConfig::default() }).await;
+    let answer = server.post("", "SELECT * FROM generate_series(1, 1000)").await;
+    assert_eq!((answer.status.as_u16(), answer.text.contains("limit sql.rows_max")), (422, true), "{}", answer.text);
+    let server = Server::with(SqlConfig { result_bytes_max: 1 << 16, ..SqlConfig::default() }).await;
+    let text = "SELECT repeat('x', 1000) FROM generate_series(1, 100000)";
+    let answer = server.post("", text).await;
+    assert_eq!((answer.status.as_u16(), answer.text.contains("limit sql.result_bytes_max")), (422, true), "{}", answer.text);
+    // Batches that fit come first; then the stream ends with a record of the error.
+    let text = "SELECT value, repeat('x', 100) t FROM generate_series(1, 100000)";
+    let server = Server::with(SqlConfig { result_bytes_max: 1 << 20, ..SqlConfig::default() }).await;
+    let answer = server.post("format=jsonl", text).await;
+    let last: Value = serde_json::from_str(answer.text.lines().last().unwrap()).unwrap();
+    assert_eq!((answer.status, &last["kind"]), (StatusCode::OK, &json!("too_large")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queries_end_at_their_deadline() {
+    let server = Server::new().await;
+    let endless = "SELECT count(*) FROM generate_series(1, 9000000) a, generate_series(1, 9000000) b WHERE a.value + b.value < 0";
+    let answer = server.post("timeout=200ms", endless).await;
+    assert_eq!((answer.status, answer.json()["kind"].clone()), (StatusCode::REQUEST_TIMEOUT, json!("timeout")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queries_end_when_cancelled_or_dropped() {
+    let server = Server::new().await;
+    let a = tenant("a");
+    let endless = "SELECT a.value FROM generate_series(1, 9000000) a, generate_series(1, 9000000) b";
+    let request = SqlRequest { text: endless.to_owned(), ..SqlRequest::default() };
+    let mut stream = server.engine.execute(&a, request.clone()).await.unwrap();
+    assert!(!server.engine.cancel(&tenant("b"), stream.id()), "another tenant's query is not there");
+    assert!(server.engine.cancel(&a, stream.id()));
+    let error = loop {
+        match stream.next().await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => break error,
+            None => panic!("an error was expected"),
+        }
+    };
+    assert_eq!(error.to_string(), "query was cancelled");
+    let stream = server.engine.execute(&a, request).await.unwrap();
+    drop(stream);
+    let gone = async {
+        while server.engine.running() > 0 || server.world.engine.memory_used() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("work stops when the client leaves");
+}
