@@ -35,7 +35,7 @@ pub struct GcConfig {
     /// Age from which on an object that no snapshot names is an orphan. Longer than the longest upload or compaction.
     #[serde(with = "humantime_serde")]
     pub orphan_age: Duration,
-    /// Most objects deleted in a pass.
+    /// Most data objects deleted in a pass.
     pub deletes_max: usize,
 }
 
@@ -73,19 +73,9 @@ pub struct GcReport {
 pub async fn run_once(lake: &Arc<Lake>, config: &GcConfig) -> Result<GcReport> {
     let expired = lake.catalog().expired_objects().await?;
     let mut report = GcReport::default();
-    // One after the other: that an entry exists proves that none after it was deleted.
-    for path in expired.log.iter().take(config.deletes_max) {
-        delete(lake, path).await?;
-        report.log_entries += 1;
-    }
-    let checkpoints = expired.checkpoints.into_iter().take(config.deletes_max);
-    let deleted: Vec<bool> = stream::iter(checkpoints)
-        .map(|path| async move { delete_logged(lake, &path).await })
-        .buffer_unordered(DELETES_PARALLEL)
-        .collect()
-        .await;
-    report.checkpoints = deleted.iter().filter(|ok| **ok).count();
-    report.failures += deleted.len() - report.checkpoints;
+    lake.catalog().delete_expired_log(&expired).await?;
+    report.log_entries = expired.log.len();
+    report.checkpoints = expired.checkpoints.len();
     let dead: Vec<DeadFile> = expired.data.into_iter().take(config.deletes_max).collect();
     for batch in dead.chunks(FORGET_BATCH) {
         delete_dead(lake, batch, &mut report).await?;
