@@ -59,7 +59,7 @@ impl DeadFile {
 #[derive(Clone, Default, Debug)]
 pub(super) struct DeadBucket {
     files: BTreeMap<FileId, DeadFile>,
-    /// Counts changes since the bucket was empty, so that (bucket, version of content) can be compared cheaply.
+    /// XOR over the files of hash(id): a file dies once, so equal fingerprints mean equal buckets.
     fingerprint: u128,
 }
 
