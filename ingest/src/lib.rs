@@ -10,14 +10,18 @@
 //! - A generation of the buffer is committed as a whole together with its log range: never lost, never doubled.
 //! - After conversion there is only Arrow; wire formats are known in [`receive`] alone.
 
-pub mod receive;
-pub mod convert;
 pub mod config;
+pub mod convert;
 pub mod error;
-pub mod flush;
-pub mod ingester;
+pub mod receive;
 pub mod sink;
 pub mod wire;
+
+mod buffer;
+mod dedup;
+pub mod flush;
+pub mod ingester;
+pub mod wal;
 
 pub use config::IngestConfig;
 pub use error::{Error, Result};

@@ -45,6 +45,14 @@ pub enum SinkError {
         /// What failed.
         reason: String,
     },
+    /// The request's rows are larger than the log takes at once; smaller requests would pass.
+    #[error("the request's rows have {bytes} bytes, limit is {bytes_max}")]
+    TooLarge {
+        /// Encoded size.
+        bytes: u64,
+        /// The limit.
+        bytes_max: u64,
+    },
     /// The node is stopping.
     #[error("the node is shutting down")]
     ShuttingDown,
@@ -55,6 +63,7 @@ impl SinkError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Overloaded { .. } => ErrorKind::Overloaded,
+            Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Log { .. } | Self::ShuttingDown => ErrorKind::Unavailable,
         }
     }
