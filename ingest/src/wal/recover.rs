@@ -36,6 +36,18 @@ pub(crate) struct Scanned {
     pub(crate) end: u64,
     /// Durable records that cannot be read, half-open.
     pub(crate) missing: Vec<Range<u64>>,
+    /// The newest record that a frame calls durable.
+    pub(crate) durable: u64,
+}
+
+impl Scanned {
+    /// The bytes of the records that no frame calls durable, with the segment's head if there is no durable one.
+    fn unproven(&self) -> Option<Range<usize>> {
+        let last = self.records.last()?.1.end;
+        let first = self.records.iter().position(|(sequence, _)| *sequence > self.durable)?;
+        let start = if first == 0 { 0 } else { self.records[first].1.start - frame::HEADER_BYTES };
+        Some(start..last)
+    }
 }
 
 /// Finds the records of a segment that begins with record `first` and whose successor begins with `limit`.
@@ -44,6 +56,7 @@ pub(crate) fn scan(writer: WriterId, segment: u64, bytes: &[u8], first: u64, lim
     let mut at = SEGMENT_HEAD_BYTES;
     while limit.is_none_or(|limit| found.end < limit) {
         let good = frame::frame_at(writer, segment, bytes, at).map(|(header, _)| header);
+        found.durable = found.durable.max(good.map_or(0, |header| header.durable));
         match good {
             Some(header) if header.kind == Kind::Checkpoint => {
                 found.checkpoint = Some(body_range(at, header.length));
@@ -198,15 +211,13 @@ impl Replay {
         }
         let bytes = folder::read_all(&*self.fs, &segment.path)?;
         let found = scan(self.writer, segment.number, &bytes, segment.first, limit);
-        for missing in found.missing {
-            self.lost(missing, "their frames cannot be read")?;
+        for missing in &found.missing {
+            self.lost(missing.clone(), "their frames cannot be read")?;
         }
         if limit.is_none() {
-            // Records that a killed process wrote and did not sync come back here and are vouched for from now on.
-            let file = self.fs.open(&segment.path).map_err(io("open", &segment.path))?;
-            file.sync().map_err(io("sync", &segment.path))?;
+            self.vouch(&segment, &bytes, found.unproven())?;
         }
-        if let Some(range) = found.checkpoint {
+        if let Some(range) = found.checkpoint.clone() {
             piece.fingerprints.extend(frame::decode_checkpoint(&bytes[range]));
         }
         self.end = self.end.max(found.end);
@@ -214,6 +225,17 @@ impl Replay {
         self.sealed.push(Sealed { number, path, bytes: length, last: found.end - 1, sound: true });
         self.open = Some(Open { bytes, records: found.records.into_iter() });
         Ok(())
+    }
+
+    /// Makes the last group durable: its sync may not have happened, or may have failed.
+    ///
+    /// After a failed sync the kernel may show bytes that are not on the disk and call them clean, so that another sync alone would do
+    /// nothing. They are written again.
+    fn vouch(&self, segment: &Segment, bytes: &[u8], unproven: Option<Range<usize>>) -> Result<()> {
+        let Some(range) = unproven else { return Ok(()) };
+        let file = self.fs.open(&segment.path).map_err(io("open", &segment.path))?;
+        file.write_at(&bytes[range.clone()], range.start as u64).map_err(io("write", &segment.path))?;
+        file.sync().map_err(io("sync", &segment.path))
     }
 
     /// Deals with durable records that cannot be read.

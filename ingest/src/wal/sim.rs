@@ -43,6 +43,8 @@ struct State {
     failing_syncs: u32,
     failing_writes: u32,
     syncs: u64,
+    /// Calls until the power fails.
+    calls_left: Option<u64>,
     /// The machine is off: every call fails.
     dead: bool,
 }
@@ -75,6 +77,7 @@ impl SimFs {
             failing_syncs: 0,
             failing_writes: 0,
             syncs: 0,
+            calls_left: None,
             dead: false,
         };
         Self { state: Arc::new(Mutex::new(state)) }
@@ -105,6 +108,7 @@ impl SimFs {
             failing_syncs: 0,
             failing_writes: 0,
             syncs: 0,
+            calls_left: None,
             dead: false,
         };
         Self { state: Arc::new(Mutex::new(state)) }
@@ -112,8 +116,14 @@ impl SimFs {
 
     /// Kills the process but not the machine: this handle fails from now on, the answer has everything that was written.
     pub fn kill(&self) -> Self {
-        let mut state = self.state.lock();
-        state.dead = true;
+        let copy = self.clone_disk();
+        self.state.lock().dead = true;
+        copy
+    }
+
+    /// A second disk with everything that was written to this one, locks aside: the folder copied under a running process.
+    pub fn clone_disk(&self) -> Self {
+        let state = self.state.lock();
         let state = State {
             names: state.names.clone(),
             durable_names: state.durable_names.clone(),
@@ -125,9 +135,16 @@ impl SimFs {
             failing_syncs: 0,
             failing_writes: 0,
             syncs: 0,
+            calls_left: None,
             dead: false,
         };
         Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Cuts the power at the `n`th call from now (0: the next): that call takes effect in part or not at all, and fails, as do all later ones.
+    /// [`SimFs::crash`] then has the disk after the restart.
+    pub fn die_at_call(&self, n: u64) {
+        self.state.lock().calls_left = Some(n);
     }
 
     /// The next `n` syncs of files fail with EIO and keep any part of what was dirty.
@@ -174,7 +191,14 @@ impl SimFs {
     }
 
     fn alive(&self) -> io::Result<parking_lot::MutexGuard<'_, State>> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        if let Some(left) = &mut state.calls_left {
+            if *left == 0 {
+                state.dead = true;
+            } else {
+                *left -= 1;
+            }
+        }
         if state.dead { Err(io::Error::other("the simulated machine is off")) } else { Ok(state) }
     }
 }
@@ -319,8 +343,13 @@ impl WalFile for SimFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut state = self.fs.alive()?;
-        let fails = state.failing_writes > 0;
+        let dying = self.fs.state.lock().calls_left == Some(0);
+        let mut state = if dying { self.fs.state.lock() } else { self.fs.alive()? };
+        if state.dead {
+            return Err(io::Error::other("the simulated machine is off"));
+        }
+        state.dead = dying;
+        let fails = dying || state.failing_writes > 0;
         state.failing_writes = state.failing_writes.saturating_sub(1);
         let written = if fails { state.random.next_u64() as usize % (bytes.len() + 1) } else { bytes.len() };
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
