@@ -130,7 +130,7 @@ async fn store(ingester: &Ingester, requests: std::ops::Range<i64>) {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_lost_or_doubled_by_any_crash() {
-    let seeds = std::env::var("SIMULATION_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
+    let seeds = std::env::var("SIMULATION_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
     for seed in 0..seeds {
         life_and_death(seed).await;
     }
