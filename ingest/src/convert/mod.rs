@@ -14,13 +14,14 @@
 //! - A dictionary row (series, stream, resource) is emitted until an append that carried it was acknowledged.
 
 pub mod ids;
+pub mod metrics;
 
 use std::fmt;
 
 use arrow::array::RecordBatch;
 use catalog::{ErrorKind, Table, TenantId};
 
-pub use ids::{Pending, SeenIds};
+pub use ids::{OnAppended, Pending, SeenIds};
 
 /// What a request became.
 #[derive(Debug, Default)]
