@@ -44,15 +44,48 @@ fn types() {
 fn units() {
     let check = |unit, suffix: &str| check(ESCAPED, Family::Gauge, "metric", unit, &format!("metric{suffix}"));
     for (unit, suffix) in [
-        ("d", "_days"), ("h", "_hours"), ("min", "_minutes"), ("s", "_seconds"), ("ms", "_milliseconds"), ("us", "_microseconds"),
-        ("ns", "_nanoseconds"), ("By", "_bytes"), ("KiBy", "_kibibytes"), ("MiBy", "_mebibytes"), ("GiBy", "_gibibytes"),
-        ("TiBy", "_tibibytes"), ("KBy", "_kilobytes"), ("MBy", "_megabytes"), ("GBy", "_gigabytes"), ("TBy", "_terabytes"),
-        ("m", "_meters"), ("V", "_volts"), ("A", "_amperes"), ("J", "_joules"), ("W", "_watts"), ("g", "_grams"),
-        ("Cel", "_celsius"), ("Hz", "_hertz"), ("%", "_percent"), ("1", "_ratio"),
-        ("1/s", "_per_second"), ("1/m", "_per_minute"), ("1/h", "_per_hour"), ("1/d", "_per_day"), ("1/w", "_per_week"),
-        ("1/mo", "_per_month"), ("1/y", "_per_year"), ("1/custom_unit", "_per_custom_unit"), ("By/s", "_bytes_per_second"),
-        ("custom_unit", "_custom_unit"), ("{custom}", ""), ("By/{custom}", "_bytes"), ("{packet}/s", "_per_second"),
-        ("By/", "_bytes"), (" By / s ", "_bytes_per_second"), ("/", ""),
+        ("d", "_days"),
+        ("h", "_hours"),
+        ("min", "_minutes"),
+        ("s", "_seconds"),
+        ("ms", "_milliseconds"),
+        ("us", "_microseconds"),
+        ("ns", "_nanoseconds"),
+        ("By", "_bytes"),
+        ("KiBy", "_kibibytes"),
+        ("MiBy", "_mebibytes"),
+        ("GiBy", "_gibibytes"),
+        ("TiBy", "_tibibytes"),
+        ("KBy", "_kilobytes"),
+        ("MBy", "_megabytes"),
+        ("GBy", "_gigabytes"),
+        ("TBy", "_terabytes"),
+        ("m", "_meters"),
+        ("V", "_volts"),
+        ("A", "_amperes"),
+        ("J", "_joules"),
+        ("W", "_watts"),
+        ("g", "_grams"),
+        ("Cel", "_celsius"),
+        ("Hz", "_hertz"),
+        ("%", "_percent"),
+        ("1", "_ratio"),
+        ("1/s", "_per_second"),
+        ("1/m", "_per_minute"),
+        ("1/h", "_per_hour"),
+        ("1/d", "_per_day"),
+        ("1/w", "_per_week"),
+        ("1/mo", "_per_month"),
+        ("1/y", "_per_year"),
+        ("1/custom_unit", "_per_custom_unit"),
+        ("By/s", "_bytes_per_second"),
+        ("custom_unit", "_custom_unit"),
+        ("{custom}", ""),
+        ("By/{custom}", "_bytes"),
+        ("{packet}/s", "_per_second"),
+        ("By/", "_bytes"),
+        (" By / s ", "_bytes_per_second"),
+        ("/", ""),
         ("unit@with#special/chars", "_unit_with_special_per_chars"),
         ("unit__multiple__underscores", "_unit_multiple_underscores"),
     ] {
@@ -87,8 +120,14 @@ fn utf8_names() {
 #[test]
 fn unit_names() {
     for (unit, expected) in [
-        ("ms", "milliseconds"), ("1", ""), ("1/s", "per_second"), ("By/s", "bytes_per_second"), ("{custom}", ""), ("By/{custom}", "bytes"),
-        ("unit__multiple__underscores", "unit_multiple_underscores"), ("unit@with#special/chars", "unit_with_special_per_chars"),
+        ("ms", "milliseconds"),
+        ("1", ""),
+        ("1/s", "per_second"),
+        ("By/s", "bytes_per_second"),
+        ("{custom}", ""),
+        ("By/{custom}", "bytes"),
+        ("unit__multiple__underscores", "unit_multiple_underscores"),
+        ("unit@with#special/chars", "unit_with_special_per_chars"),
     ] {
         assert_eq!(unit_name(ESCAPED, unit), expected, "{unit}");
     }
@@ -102,10 +141,17 @@ fn label_names() {
     let utf8 = OtlpMetricsConfig { translation_strategy: AS_SENT, ..OtlpMetricsConfig::default() };
     let name = |config, key| label_name(config, key).unwrap_or_default();
     for (key, expected) in [
-        ("label:with:colons", "label_with_colons"), ("LabelWithCapitalLetters", "LabelWithCapitalLetters"),
-        ("label!with&special$chars)", "label_with_special_chars_"), ("label.with.dots", "label_with_dots"),
-        ("label_with_foreign_characters_字符", "label_with_foreign_characters___"), ("123label", "key_123label"),
-        ("_label", "key_label"), ("__label", "__label"), ("ようこそ", ""), ("", ""), ("__", ""),
+        ("label:with:colons", "label_with_colons"),
+        ("LabelWithCapitalLetters", "LabelWithCapitalLetters"),
+        ("label!with&special$chars)", "label_with_special_chars_"),
+        ("label.with.dots", "label_with_dots"),
+        ("label_with_foreign_characters_字符", "label_with_foreign_characters___"),
+        ("123label", "key_123label"),
+        ("_label", "key_label"),
+        ("__label", "__label"),
+        ("ようこそ", ""),
+        ("", ""),
+        ("__", ""),
     ] {
         assert_eq!(name(&defaults, key), expected, "{key}");
         assert_eq!(name(&utf8, key), if key == "__" { "" } else { key });

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, DictionaryArray, FixedSizeBinaryBuilder, Float64Array, Float64Builder, Int32Array, Int32Builder, Int64Array,
-    Int64Builder, ListBuilder, MapBuilder, NullBufferBuilder, RecordBatch, StringArray, StringBuilder,
-    TimestampMillisecondArray,
+    Int64Builder, ListBuilder, MapBuilder, NullBufferBuilder, RecordBatch, StringArray, StringBuilder, TimestampMillisecondArray,
 };
 use arrow::datatypes::{DataType, FieldRef, Int32Type};
 use arrow::error::ArrowError;

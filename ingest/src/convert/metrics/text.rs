@@ -122,7 +122,9 @@ mod tests {
         check(Value::DoubleValue(f64::NAN), "json: unsupported value: NaN");
         check(Value::BytesValue(vec![1, 2, 255]), "AQL/");
         let text = |s: &str| Any { value: Some(Value::StringValue(s.into())) };
-        let array = Value::ArrayValue(ArrayValue { values: vec![text("x"), Any { value: Some(Value::IntValue(1)) }, Any { value: None }] });
+        let array = Value::ArrayValue(ArrayValue {
+            values: vec![text("x"), Any { value: Some(Value::IntValue(1)) }, Any { value: None }],
+        });
         check(array.clone(), r#"["x",1,null]"#);
         let entry = |key: &str, value: Any| KeyValue { key: key.into(), value: Some(value), ..Default::default() };
         let map = KeyValueList { values: vec![entry("b", Any { value: Some(array) }), entry("a", text("y"))] };
