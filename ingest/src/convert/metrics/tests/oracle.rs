@@ -369,6 +369,8 @@ proptest! {
         prop_assume!(!depends_on_history(&first) && !depends_on_history(&second));
         let converter = converter(config.clone());
         let mut names = BTreeMap::new();
+        // As it is after the wire: prost leaves -0.0 out where it leaves out 0.
+        let [first, second] = [first, second].map(|r| ExportMetricsServiceRequest::decode(r.encode_to_vec().as_slice()).unwrap());
         for request in [&first, &first, &second] {
             // Never confirmed: every request carries its series again, remembered or not.
             let got = outcome(&convert(&converter, request), &mut names);
