@@ -13,15 +13,30 @@
 //!   does not take its neighbours with it.
 //! - A dictionary row (series, stream, resource) is emitted until an append that carried it was acknowledged.
 
+mod attributes;
+mod columns;
 pub mod ids;
-pub mod metrics;
+mod items;
+mod json;
+mod level;
+pub mod logs;
+mod report;
+pub mod resources;
+pub mod spans;
+mod streams;
 
 use std::fmt;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, Schema};
 use catalog::{ErrorKind, Table, TenantId};
 
-pub use ids::{OnAppended, Pending, SeenIds};
+pub use ids::{Pending, SeenIds};
+pub use logs::LogsConverter;
+pub use resources::Resources;
+pub use spans::SpansConverter;
+
+use crate::wire::WireError;
 
 /// What a request became.
 #[derive(Debug, Default)]
@@ -34,11 +49,22 @@ pub struct Converted {
     pub rejected: u64,
     /// Why, for the sender: one English sentence per rule that was broken, with counts. May be set with nothing rejected: a warning.
     pub reason: Option<String>,
+    /// Whether a record came without a time and got that of its arrival. The same bytes may then mean another event, so that such a
+    /// request is never taken for a repetition.
+    pub undated: bool,
     /// Dictionary ids that `rows` introduces. The receiver confirms them once the append succeeded.
     pub pending: Vec<Pending>,
 }
 
 impl Converted {
+    /// Adds the rows of a dictionary `table` and their marks, if there are any.
+    fn dictionary(&mut self, table: Table, rows: Option<(RecordBatch, Pending)>) {
+        if let Some((batch, pending)) = rows {
+            self.rows.push((table, batch));
+            self.pending.push(pending);
+        }
+    }
+
     /// Marks every dictionary id of `rows` as stored, so that later requests need not carry its row. Call after the append succeeded.
     pub fn confirm(&mut self) {
         for pending in self.pending.drain(..) {
@@ -84,6 +110,14 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
+    /// The bytes of `message` are not protobuf, or not of its shape.
+    pub(crate) fn wire(message: &'static str, error: WireError) -> Self {
+        match error {
+            WireError::TooDeep { limit } => Self::TooDeep { message, limit },
+            other => Self::Malformed { message, reason: other.to_string() },
+        }
+    }
+
     /// What the caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -100,6 +134,11 @@ impl From<arrow::error::ArrowError> for DecodeError {
     }
 }
 
+/// The field of the column `name`.
+fn field_of<'s>(schema: &'s Schema, name: &str) -> Result<&'s Field, DecodeError> {
+    schema.field_with_name(name).map_err(DecodeError::from)
+}
+
 /// Turns the protobuf body of one signal's export request into rows. Implementations are shared by all requests.
 pub trait Convert: Send + Sync + fmt::Debug {
     /// Converts the whole `body` (decompressed protobuf bytes) for `tenant`. CPU work only: call it off the async threads when `body` is big.
@@ -108,3 +147,6 @@ pub trait Convert: Send + Sync + fmt::Debug {
     /// [`DecodeError`] when the request as a whole cannot be read; single bad records are counted in [`Converted::rejected`] instead.
     fn convert(&self, tenant: &TenantId, body: &[u8]) -> Result<Converted, DecodeError>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,9 @@
 //! - Every limit holds for the declared and for the real size, before and after decompression.
 //! - An error body has the encoding of the request.
 
+pub mod body;
 pub mod config;
 pub mod otlp;
 
+pub use body::Admission;
 pub use config::ReceiveConfig;

@@ -1,15 +1,34 @@
 //! OTLP: traces, metrics and logs over gRPC ([`grpc`]) and HTTP ([`http`]), protobuf and JSON.
+//!
+//! ```text
+//! grpc (one frame) ─┐
+//! http protobuf ────┼─► body, admitted ─► decompress ─► [json ─► protobuf] ─► convert ─► sink ─► response or status
+//! http json ────────┘
+//! ```
+//!
+//! # Invariants
+//! - An answer has the encoding of its request. Success is said after the sink said so.
+//! - A request is refused as a whole (and then nothing is stored), or taken with the refused records counted in `partial_success`.
+//! - What is worth a retry is UNAVAILABLE, or RESOURCE_EXHAUSTED with RetryInfo; 429 or 503 over HTTP. Nothing else is.
 
+pub mod export;
+mod fields;
 pub mod grpc;
 pub mod http;
+pub mod json;
+pub mod status;
 
 use std::sync::Arc;
 
 use catalog::Env;
 
 use super::ReceiveConfig;
-use crate::convert::Convert;
+use super::body::Admission;
+use crate::convert::{Convert, LogsConverter, Resources, SpansConverter};
 use crate::sink::RowSink;
+
+#[cfg(test)]
+mod tests;
 
 /// The converters of the three signals.
 #[derive(Debug, Clone)]
@@ -22,6 +41,18 @@ pub struct Converters {
     pub spans: Arc<dyn Convert>,
 }
 
+impl Converters {
+    /// The converters of logs and spans with the limits of `config`, and `metrics`.
+    pub fn new(config: &Arc<ReceiveConfig>, env: &Env, metrics: Arc<dyn Convert>) -> Self {
+        let resources = Resources::new(config);
+        Self {
+            metrics,
+            logs: Arc::new(LogsConverter::new(Arc::clone(config), env.clone(), Arc::clone(&resources))),
+            spans: Arc::new(SpansConverter::new(Arc::clone(config), env.clone(), resources)),
+        }
+    }
+}
+
 /// What both transports share.
 #[derive(Debug, Clone)]
 pub struct OtlpState {
@@ -29,15 +60,15 @@ pub struct OtlpState {
     pub sink: Arc<dyn RowSink>,
     /// Limits.
     pub config: Arc<ReceiveConfig>,
-    /// Time and chance.
-    pub env: Env,
     /// How bodies become rows.
     pub convert: Converters,
+    /// Bytes in work, over all receivers that share it.
+    pub admission: Admission,
 }
 
 impl OtlpState {
-    /// Receivers that convert with `convert` and hand rows to `sink`.
-    pub fn new(sink: Arc<dyn RowSink>, config: Arc<ReceiveConfig>, env: Env, convert: Converters) -> Self {
-        Self { sink, config, env, convert }
+    /// Receivers that convert with `convert` and hand rows to `sink`. Both transports, and other receivers, share `admission`.
+    pub fn new(sink: Arc<dyn RowSink>, config: Arc<ReceiveConfig>, convert: Converters, admission: Admission) -> Self {
+        Self { sink, config, convert, admission }
     }
 }

@@ -1,0 +1,184 @@
+//! From a body to an acknowledgement, whatever the transport.
+
+use std::sync::Arc;
+
+use catalog::{Signal, TenantId};
+use prost::Message;
+use serde_json::json;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::status::ExportError;
+use super::{OtlpState, json};
+use crate::convert::{Convert, Converted};
+use crate::receive::body::{Encoding, Received};
+use crate::sink::Append;
+
+/// Bodies up to this size are converted where they arrive; larger ones, and all compressed ones, on the threads for blocking work.
+const INLINE_BYTES_MAX: usize = 16 << 10;
+
+/// The encoding of a request and of its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `application/x-protobuf`.
+    Protobuf,
+    /// `application/json`.
+    Json,
+}
+
+impl Format {
+    /// The content type.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Protobuf => "application/x-protobuf",
+            Self::Json => "application/json",
+        }
+    }
+}
+
+/// An export request whose body was read.
+#[derive(Debug)]
+pub struct Export {
+    /// Owner of the rows.
+    pub tenant: TenantId,
+    /// What is exported.
+    pub signal: Signal,
+    /// Encoding of the body.
+    pub format: Format,
+    /// Compression of the body.
+    pub encoding: Encoding,
+    /// The body as sent.
+    pub body: Received,
+}
+
+/// An export that was acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exported {
+    /// What was exported.
+    pub signal: Signal,
+    /// Records that were refused.
+    pub rejected: u64,
+    /// Why; or a warning when nothing was refused.
+    pub reason: Option<String>,
+}
+
+impl Exported {
+    /// The `Export...ServiceResponse` in `format`. The three signals' messages have one shape.
+    pub fn to_bytes(&self, format: Format) -> Vec<u8> {
+        let partial = (self.rejected > 0 || self.reason.is_some()).then(|| PartialSuccess {
+            rejected: i64::try_from(self.rejected).unwrap_or(i64::MAX),
+            error_message: self.reason.clone().unwrap_or_default(),
+        });
+        match (format, partial) {
+            (Format::Protobuf, partial_success) => Response { partial_success }.encode_to_vec(),
+            (Format::Json, None) => b"{}".to_vec(),
+            (Format::Json, Some(partial)) => {
+                let rejected = match self.signal {
+                    Signal::Metrics => "rejectedDataPoints",
+                    Signal::Logs => "rejectedLogRecords",
+                    Signal::Traces => "rejectedSpans",
+                };
+                let partial = json!({ rejected: partial.rejected.to_string(), "errorMessage": partial.error_message });
+                json!({ "partialSuccess": partial }).to_string().into_bytes()
+            }
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Response {
+    #[prost(message, optional, tag = "1")]
+    partial_success: Option<PartialSuccess>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PartialSuccess {
+    #[prost(int64, tag = "1")]
+    rejected: i64,
+    #[prost(string, tag = "2")]
+    error_message: String,
+}
+
+impl OtlpState {
+    /// Converts the body and makes its rows durable. Counts the outcome in our own metrics.
+    ///
+    /// # Errors
+    /// [`ExportError`]; nothing is stored.
+    pub async fn export(&self, export: Export) -> Result<Exported, ExportError> {
+        let signal = export.signal;
+        let result = self.try_export(export).await;
+        let outcome = result.as_ref().map_or_else(|e| e.code().description(), |_| "ok");
+        metrics::counter!("telelake_receive_requests_total", "protocol" => "otlp", "signal" => signal_name(signal), "outcome" => outcome)
+            .increment(1);
+        if let Err(error) = &result {
+            tracing::debug!(signal = signal_name(signal), %error, "export refused");
+        }
+        result
+    }
+
+    async fn try_export(&self, export: Export) -> Result<Exported, ExportError> {
+        let Export { tenant, signal, format, encoding, body } = export;
+        let inline = encoding == Encoding::Identity && body.len() <= INLINE_BYTES_MAX;
+        let state = self.clone();
+        let owner = tenant.clone();
+        let work = move || state.convert(&owner, signal, format, encoding, body);
+        let (mut converted, fingerprint, _body) = if inline {
+            work()?
+        } else {
+            tokio::task::spawn_blocking(work).await.map_err(|e| ExportError::Internal { reason: e.to_string() })??
+        };
+        let rows = std::mem::take(&mut converted.rows);
+        if !rows.is_empty() {
+            let fingerprint = (!converted.undated).then_some(fingerprint);
+            self.sink.append(Append { tenant, fingerprint, rows }).await?;
+            converted.confirm();
+        }
+        let count = |what: &'static str, n: u64| {
+            metrics::counter!("telelake_receive_records_total", "signal" => signal_name(signal), "outcome" => what).increment(n);
+        };
+        count("accepted", converted.accepted);
+        count("rejected", converted.rejected);
+        Ok(Exported { signal, rejected: converted.rejected, reason: converted.reason })
+    }
+
+    /// The CPU work of a request. The body comes back, so that it counts as in flight until the rows are durable.
+    fn convert(
+        &self,
+        tenant: &TenantId,
+        signal: Signal,
+        format: Format,
+        encoding: Encoding,
+        body: Received,
+    ) -> Result<(Converted, u128, Received), ExportError> {
+        let body = body.decompress(encoding, &self.config)?;
+        let fingerprint = fingerprint(tenant, signal, body.as_slice());
+        let converter: &Arc<dyn Convert> = match signal {
+            Signal::Metrics => &self.convert.metrics,
+            Signal::Logs => &self.convert.logs,
+            Signal::Traces => &self.convert.spans,
+        };
+        let converted = match format {
+            Format::Protobuf => converter.convert(tenant, body.as_slice())?,
+            Format::Json => converter.convert(tenant, &json::to_protobuf(signal, body.as_slice())?)?,
+        };
+        Ok((converted, fingerprint, body))
+    }
+}
+
+/// xxh3-128 over tenant, signal and body.
+fn fingerprint(tenant: &TenantId, signal: Signal, body: &[u8]) -> u128 {
+    let mut hasher = Xxh3::new();
+    hasher.update(tenant.as_str().as_bytes());
+    hasher.update(&[0xff]);
+    hasher.update(signal_name(signal).as_bytes());
+    hasher.update(&[0xff]);
+    hasher.update(body);
+    hasher.digest128()
+}
+
+fn signal_name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Metrics => "metrics",
+        Signal::Logs => "logs",
+        Signal::Traces => "traces",
+    }
+}
