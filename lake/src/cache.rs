@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow::datatypes::Schema;
 use bytes::Bytes;
 use catalog::{FileEntry, FileId};
 use moka::future::Cache;
@@ -214,6 +215,14 @@ fn parse_footer(file: &FileEntry, start: u64, bytes: Bytes) -> Result<Footer> {
             return Err(corrupt(format!("its footer is longer than the {} bytes the manifest says", file.footer_bytes)));
         }
     };
-    let reader = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new().with_page_index(true)).map_err(parse)?;
+    // The file's columns in the types of the catalog: dictionaries stay dictionaries, times keep their zone.
+    let stored = catalog::schema::stored(file.table);
+    let mut fields = Vec::new();
+    for column in metadata.file_metadata().schema_descr().root_schema().get_fields() {
+        let unknown = || corrupt(format!("its column {:?} is none of table {}", column.name(), file.table));
+        fields.push(Arc::clone(stored.fields().find(column.name()).ok_or_else(unknown)?.1));
+    }
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields))).with_page_index_policy(PageIndexPolicy::Optional);
+    let reader = ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(parse)?;
     Ok(Footer { reader })
 }

@@ -18,6 +18,8 @@ pub mod compact;
 pub mod config;
 pub mod dictionary;
 pub mod error;
+#[cfg(test)]
+mod format_tests;
 pub mod fresh;
 pub mod gc;
 pub mod index;

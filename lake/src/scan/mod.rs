@@ -11,6 +11,7 @@
 //! - Rows come in file order.
 
 mod decode;
+mod filter;
 mod metrics;
 mod page;
 mod prune;

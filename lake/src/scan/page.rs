@@ -1,1 +1,248 @@
-//! Pages.
+//! Which rows of a file to read: what statistics, page index and index section leave over.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType;
+use catalog::schema::{self, time_column};
+use catalog::FileEntry;
+use parquet::arrow::arrow_reader::RowSelection;
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::file::metadata::ParquetMetaData;
+
+use super::metrics::ScanMetrics;
+use super::prune::{Bounds, Value};
+use super::ScanSpec;
+use crate::cache::Footer;
+use crate::index::{BLOCK_ROWS, IndexReader, id_hash};
+use crate::predicate::{ColumnTest, Scalar, Test};
+
+/// What is left to read.
+#[derive(Debug)]
+pub(super) struct ReadPlan {
+    /// Row groups, ascending.
+    pub(super) row_groups: Vec<usize>,
+    /// Rows of those row groups; `None` when it is all of them.
+    pub(super) selection: Option<RowSelection>,
+}
+
+/// The tests of a scan, the time range among them.
+pub(super) fn tests_of(file: &FileEntry, spec: &ScanSpec) -> Vec<ColumnTest> {
+    let mut tests = spec.predicate.all.clone();
+    if !(spec.time.start <= file.time.start && file.time.end <= spec.time.end) {
+        let bound = |at: catalog::Timestamp| Some(Scalar::TimeNs(at.as_nanos()));
+        let test = Test::Between(bound(spec.time.start), bound(spec.time.end));
+        tests.push(ColumnTest { column: time_column(file.table).to_owned(), test });
+    }
+    tests
+}
+
+/// Whether the index section can say something about one of the tests.
+pub(super) fn wants_index(tests: &[ColumnTest]) -> bool {
+    tests.iter().any(|test| match &test.test {
+        Test::Contains(needle) => test.column == "body" && needle.len() >= 4,
+        Test::KeyIs(..) => true,
+        Test::In(_) => matches!(test.column.as_str(), "trace_id" | "span_id"),
+        Test::Between(..) => false,
+    })
+}
+
+/// Plans the read. `chained`: only whole row groups can be skipped.
+pub(super) fn plan(
+    file: &FileEntry,
+    footer: &Footer,
+    index: Option<&IndexReader>,
+    tests: &[ColumnTest],
+    chained: bool,
+    metrics: &ScanMetrics,
+) -> ReadPlan {
+    let metadata = footer.reader.metadata();
+    let ordered: Vec<(&ColumnTest, Bounds)> = tests.iter().filter_map(|t| Some((t, bounds(file, t)?))).collect();
+    let mut kept: Vec<usize> = (0..metadata.num_row_groups()).collect();
+    ScanMetrics::add(&metrics.row_groups, kept.len());
+    for (test, bounds) in &ordered {
+        prune_row_groups(footer, test, bounds, &mut kept);
+    }
+    ScanMetrics::add(&metrics.row_groups_pruned, metadata.num_row_groups() - kept.len());
+    let starts = row_group_starts(metadata);
+    let mut rows: Vec<Range<usize>> = kept.iter().map(|rg| starts[*rg]..starts[*rg + 1]).collect();
+    if !chained {
+        let before = count(&rows);
+        for (test, bounds) in &ordered {
+            if let Some(pages) = matching_pages(footer, test, bounds, &kept, &starts) {
+                rows = intersect(&rows, &pages);
+            }
+        }
+        ScanMetrics::add(&metrics.rows_pruned_by_page, before - count(&rows));
+        if let Some(index) = index {
+            let total = starts.last().copied().unwrap_or(0);
+            rows = intersect(&rows, &matching_blocks(index, tests, total, metrics));
+        }
+    }
+    selection(&kept, &starts, &rows)
+}
+
+fn bounds(file: &FileEntry, test: &ColumnTest) -> Option<Bounds> {
+    let schema = schema::stored(file.table);
+    let (_, field) = schema.fields().find(&test.column)?;
+    match field.data_type() {
+        // No statistics are written for these.
+        DataType::Float64 | DataType::Utf8 => None,
+        data_type => Bounds::of(&test.test, data_type),
+    }
+}
+
+fn converter<'a>(footer: &'a Footer, column: &'a str) -> Option<StatisticsConverter<'a>> {
+    StatisticsConverter::try_new(column, footer.reader.schema(), footer.reader.parquet_schema()).ok()
+}
+
+fn prune_row_groups(footer: &Footer, test: &ColumnTest, bounds: &Bounds, kept: &mut Vec<usize>) {
+    let Some(converter) = converter(footer, &test.column) else { return };
+    let groups = || kept.iter().map(|rg| footer.reader.metadata().row_group(*rg));
+    let (Ok(lows), Ok(highs)) = (converter.row_group_mins(groups()), converter.row_group_maxes(groups())) else { return };
+    let mut position = 0;
+    kept.retain(|_| {
+        let keep = may_match(bounds, &lows, &highs, position);
+        position += 1;
+        keep
+    });
+}
+
+fn may_match(bounds: &Bounds, lows: &ArrayRef, highs: &ArrayRef, at: usize) -> bool {
+    match (Value::at(lows.as_ref(), at), Value::at(highs.as_ref(), at)) {
+        (Some(low), Some(high)) => bounds.may_match(&low, &high),
+        _ => true,
+    }
+}
+
+/// The rows of the pages of one column that may match; `None` when there is no page index.
+fn matching_pages(
+    footer: &Footer,
+    test: &ColumnTest,
+    bounds: &Bounds,
+    row_groups: &[usize],
+    starts: &[usize],
+) -> Option<Vec<Range<usize>>> {
+    let metadata = footer.reader.metadata();
+    let (columns, offsets) = (metadata.column_index()?, metadata.offset_index()?);
+    let converter = converter(footer, &test.column)?;
+    let column = converter.parquet_column_index()?;
+    let lows = converter.data_page_mins(columns, offsets, row_groups).ok()?;
+    let highs = converter.data_page_maxes(columns, offsets, row_groups).ok()?;
+    let mut rows = Vec::new();
+    let mut page = 0;
+    for rg in row_groups {
+        let pages = offsets.get(*rg)?.get(column)?.page_locations();
+        for (i, location) in pages.iter().enumerate() {
+            let start = starts[*rg] + usize::try_from(location.first_row_index).ok()?;
+            let end = match pages.get(i + 1) {
+                Some(next) => starts[*rg] + usize::try_from(next.first_row_index).ok()?,
+                None => starts[*rg + 1],
+            };
+            if may_match(bounds, &lows, &highs, page) {
+                push(&mut rows, start..end);
+            }
+            page += 1;
+        }
+    }
+    // As many bounds as pages, or the two are not of one file.
+    (page == lows.len()).then_some(rows)
+}
+
+/// The rows of the blocks that the index section does not rule out.
+fn matching_blocks(index: &IndexReader, tests: &[ColumnTest], total: usize, metrics: &ScanMetrics) -> Vec<Range<usize>> {
+    let blocks = total.div_ceil(BLOCK_ROWS);
+    let mut rows = Vec::new();
+    let mut ruled_out = 0;
+    let whole_file = tests.iter().all(|test| file_may_have(index, test));
+    for block in 0..blocks {
+        if whole_file && tests.iter().all(|test| block_may_have(index, block, test)) {
+            push(&mut rows, block * BLOCK_ROWS..((block + 1) * BLOCK_ROWS).min(total));
+        } else {
+            ruled_out += 1;
+        }
+    }
+    ScanMetrics::add(&metrics.blocks, blocks);
+    ScanMetrics::add(&metrics.blocks_pruned, ruled_out);
+    rows
+}
+
+fn block_may_have(index: &IndexReader, block: usize, test: &ColumnTest) -> bool {
+    match (&test.test, test.column.as_str()) {
+        (Test::Contains(needle), "body") => index.grams().is_none_or(|grams| grams.may_contain(block, needle.as_bytes())),
+        (Test::In(ids), "trace_id") => any_id(index.trace_ids(), block, ids),
+        (Test::In(ids), "span_id") => any_id(index.span_ids(), block, ids),
+        (Test::KeyIs(key, value), column) => !index.lacks_attribute(block, column, key, value),
+        _ => true,
+    }
+}
+
+fn file_may_have(index: &IndexReader, test: &ColumnTest) -> bool {
+    match (&test.test, test.column.as_str()) {
+        (Test::In(ids), "trace_id") => any_id(index.file_trace_ids(), 0, ids),
+        _ => true,
+    }
+}
+
+fn any_id(filters: Option<&crate::index::BlockFilters>, block: usize, ids: &[Scalar]) -> bool {
+    let Some(filters) = filters else { return true };
+    ids.iter().any(|id| match id {
+        Scalar::Bytes(id) => filters.may_contain(block, id_hash(id)),
+        _ => true,
+    })
+}
+
+fn row_group_starts(metadata: &Arc<ParquetMetaData>) -> Vec<usize> {
+    let mut starts = vec![0];
+    for rg in metadata.row_groups() {
+        starts.push(starts[starts.len() - 1] + usize::try_from(rg.num_rows()).unwrap_or(0));
+    }
+    starts
+}
+
+/// The row groups that still have rows, and which of their rows.
+fn selection(kept: &[usize], starts: &[usize], rows: &[Range<usize>]) -> ReadPlan {
+    let mut row_groups = Vec::new();
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let mut shift = 0;
+    for rg in kept {
+        let group = starts[*rg]..starts[*rg + 1];
+        let inside = intersect(rows, std::slice::from_ref(&group));
+        if inside.is_empty() {
+            continue;
+        }
+        row_groups.push(*rg);
+        inside.into_iter().for_each(|r| push(&mut ranges, r.start - group.start + shift..r.end - group.start + shift));
+        shift += group.len();
+    }
+    let all = count(&ranges) == shift;
+    let selection = (!all).then(|| RowSelection::from_consecutive_ranges(ranges.into_iter(), shift));
+    ReadPlan { row_groups, selection }
+}
+
+fn count(rows: &[Range<usize>]) -> usize {
+    rows.iter().map(ExactSizeIterator::len).sum()
+}
+
+/// Adds a range that does not begin before the end of the last one.
+fn push(rows: &mut Vec<Range<usize>>, range: Range<usize>) {
+    match rows.last_mut() {
+        Some(last) if last.end == range.start => last.end = range.end,
+        _ if range.is_empty() => {}
+        _ => rows.push(range),
+    }
+}
+
+/// What two ascending lists of ranges share.
+fn intersect(a: &[Range<usize>], b: &[Range<usize>]) -> Vec<Range<usize>> {
+    let (mut i, mut j, mut out) = (0, 0, Vec::new());
+    while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {
+        let both = x.start.max(y.start)..x.end.min(y.end);
+        if !both.is_empty() {
+            push(&mut out, both);
+        }
+        if x.end <= y.end { i += 1 } else { j += 1 }
+    }
+    out
+}

@@ -1,22 +1,110 @@
-//! Fetch and decode.
+//! Fetch and decode, batch by batch.
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use catalog::FileEntry;
 use futures::StreamExt;
 use object_store::ObjectStore;
+use parquet::DecodeResult;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 
-use super::ScanSpec;
 use super::decode::Projection;
-use crate::cache::Caches;
+use super::metrics::ScanMetrics;
+use super::{ScanSpec, filter, page};
+use crate::cache::{Caches, Footer};
+use crate::error::{Error, Result};
 use crate::lake::BatchStream;
 
+/// A scan between two batches.
+struct Scan {
+    store: Arc<dyn ObjectStore>,
+    caches: Arc<Caches>,
+    file: Arc<FileEntry>,
+    spec: ScanSpec,
+    projection: Projection,
+    /// `None` before the first poll and when there is nothing to read.
+    decoder: Option<ParquetPushDecoder>,
+    opened: bool,
+}
+
 pub(super) fn stream(
-    _store: Arc<dyn ObjectStore>,
-    _caches: Arc<Caches>,
-    _file: Arc<FileEntry>,
-    _spec: ScanSpec,
-    _plan: Projection,
+    store: Arc<dyn ObjectStore>,
+    caches: Arc<Caches>,
+    file: Arc<FileEntry>,
+    spec: ScanSpec,
+    projection: Projection,
 ) -> BatchStream {
-    futures::stream::empty().boxed()
+    let scan = Scan { store, caches, file, spec, projection, decoder: None, opened: false };
+    futures::stream::try_unfold(scan, |mut scan| async move { Ok(scan.next().await?.map(|batch| (batch, scan))) }).boxed()
+}
+
+impl Scan {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        if !std::mem::replace(&mut self.opened, true) {
+            self.open().await?;
+        }
+        let Some(decoder) = &mut self.decoder else { return Ok(None) };
+        loop {
+            let failed = |e: &dyn std::fmt::Display| Error::Decode { table: self.file.table, file: self.file.id, reason: e.to_string() };
+            match decoder.try_decode().map_err(|e| failed(&e))? {
+                DecodeResult::NeedsData(ranges) => {
+                    let bytes = self.caches.ranges(self.store.as_ref(), &self.file, ranges.clone()).await?;
+                    ScanMetrics::add(&self.spec.metrics.bytes_read, bytes.iter().map(bytes::Bytes::len).sum());
+                    decoder.push_ranges(ranges, bytes).map_err(|e| failed(&e))?;
+                }
+                DecodeResult::Data(stored) => {
+                    ScanMetrics::add(&self.spec.metrics.rows, stored.num_rows());
+                    return self.projection.decode(&stored).map(Some).map_err(|e| failed(&e));
+                }
+                DecodeResult::Finished => {
+                    self.decoder = None;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    async fn open(&mut self) -> Result<()> {
+        let (store, file, metrics) = (self.store.as_ref(), self.file.as_ref(), &self.spec.metrics);
+        ScanMetrics::add(&metrics.files, 1);
+        if !super::file_may_match(file, &self.spec.predicate, self.spec.time) {
+            ScanMetrics::add(&metrics.files_pruned, 1);
+            return Ok(());
+        }
+        let footer = self.caches.footer(store, file).await?;
+        let tests = page::tests_of(file, &self.spec);
+        let index = match page::wants_index(&tests) {
+            true => self.caches.index(store, file).await?,
+            false => None,
+        };
+        let chained = self.projection.is_chained();
+        let plan = page::plan(file, &footer, index.as_deref(), &tests, chained, metrics);
+        if plan.row_groups.is_empty() {
+            ScanMetrics::add(&metrics.files_pruned, 1);
+            return Ok(());
+        }
+        let filter = if chained { None } else { filter::row_filter(&footer, &tests) };
+        let mut builder = ParquetPushDecoderBuilder::new_with_metadata(footer.reader.clone())
+            .with_projection(mask(&footer, self.projection.stored()))
+            .with_batch_size(self.spec.batch_rows.max(1))
+            .with_row_groups(plan.row_groups);
+        if let Some(selection) = plan.selection {
+            builder = builder.with_row_selection(selection);
+        }
+        if let Some(filter) = filter {
+            builder = builder.with_row_filter(filter);
+        }
+        let decoder = builder.build();
+        self.decoder = Some(decoder.map_err(|e| Error::Decode { table: file.table, file: file.id, reason: e.to_string() })?);
+        Ok(())
+    }
+}
+
+/// The columns of `names` that the file has.
+fn mask(footer: &Footer, names: &[String]) -> ProjectionMask {
+    let fields = footer.reader.schema().fields();
+    let positions: Vec<usize> = names.iter().filter_map(|name| fields.find(name).map(|(i, _)| i)).collect();
+    ProjectionMask::roots(footer.reader.parquet_schema(), positions)
 }

@@ -1,0 +1,86 @@
+//! Late materialisation: ids and times are decoded first, and the other columns only for rows that pass.
+
+use std::collections::HashSet;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMillisecondType, TimestampNanosecondType};
+use arrow::error::ArrowError;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowPredicate, ArrowPredicateFn, RowFilter};
+use parquet::schema::types::SchemaDescriptor;
+
+use super::prune::{Bounds, Value};
+use crate::cache::Footer;
+use crate::predicate::{ColumnTest, Test};
+
+/// The tests that are worth checking row by row: ids in a set, and a time range that cuts the file.
+pub(super) fn row_filter(footer: &Footer, tests: &[ColumnTest]) -> Option<RowFilter> {
+    let parquet = footer.reader.parquet_schema();
+    let mut predicates: Vec<(u8, Box<dyn ArrowPredicate>)> = Vec::new();
+    for test in tests {
+        let Some((position, field)) = footer.reader.schema().fields().find(&test.column) else { continue };
+        let Some(bounds) = Bounds::of(&test.test, field.data_type()) else { continue };
+        match (&test.test, bounds, field.data_type()) {
+            (Test::In(_), Bounds::In(values), DataType::Int64) => {
+                let ids: HashSet<i64> = values.into_iter().filter_map(|v| if let Value::Int(v) = v { Some(v) } else { None }).collect();
+                predicates.push((0, predicate(parquet, position, move |column| Ok(int_in(column, &ids)))));
+            }
+            (Test::In(_), Bounds::In(values), DataType::FixedSizeBinary(_)) => {
+                let ids: HashSet<Vec<u8>> =
+                    values.into_iter().filter_map(|v| if let Value::Bytes(v) = v { Some(v) } else { None }).collect();
+                predicates.push((0, predicate(parquet, position, move |column| Ok(id_in(column, &ids)))));
+            }
+            (Test::Between(..), Bounds::Between(low, high), DataType::Timestamp(unit, _)) => {
+                let unit = *unit;
+                predicates.push((1, predicate(parquet, position, move |column| within(column, unit, &low, &high))));
+            }
+            _ => {}
+        }
+    }
+    if predicates.is_empty() {
+        return None;
+    }
+    predicates.sort_by_key(|(order, _)| *order);
+    Some(RowFilter::new(predicates.into_iter().map(|(_, p)| p).collect()))
+}
+
+fn predicate(
+    parquet: &SchemaDescriptor,
+    position: usize,
+    mut test: impl FnMut(&dyn Array) -> Result<BooleanArray, ArrowError> + Send + 'static,
+) -> Box<dyn ArrowPredicate> {
+    let mask = ProjectionMask::roots(parquet, [position]);
+    Box::new(ArrowPredicateFn::new(mask, move |batch: RecordBatch| test(batch.column(0))))
+}
+
+/// Runs of one id, as sorted files have them, cost one look-up each.
+fn int_in(column: &dyn Array, ids: &HashSet<i64>) -> BooleanArray {
+    let mut last: Option<(i64, bool)> = None;
+    let passes = |value: Option<i64>| {
+        value.is_some_and(|value| match last {
+            Some((seen, passed)) if seen == value => passed,
+            _ => {
+                let passed = ids.contains(&value);
+                last = Some((value, passed));
+                passed
+            }
+        })
+    };
+    let column = column.as_primitive::<Int64Type>();
+    column.iter().map(passes).map(Some).collect()
+}
+
+fn id_in(column: &dyn Array, ids: &HashSet<Vec<u8>>) -> BooleanArray {
+    column.as_fixed_size_binary().iter().map(|id| Some(id.is_some_and(|id| ids.contains(id)))).collect()
+}
+
+fn within(column: &dyn Array, unit: TimeUnit, low: &Option<Value>, high: &Option<Value>) -> Result<BooleanArray, ArrowError> {
+    let bound = |value: &Option<Value>, open: i64| if let Some(Value::Int(v)) = value { *v } else { open };
+    let (low, high) = (bound(low, i64::MIN), bound(high, i64::MAX));
+    let inside = |values: &[i64]| BooleanArray::from_iter(values.iter().map(|v| Some((low..=high).contains(v))));
+    Ok(match unit {
+        TimeUnit::Millisecond => inside(column.as_primitive::<TimestampMillisecondType>().values()),
+        TimeUnit::Nanosecond => inside(column.as_primitive::<TimestampNanosecondType>().values()),
+        other => return Err(ArrowError::SchemaError(format!("times are never stored in {other:?}"))),
+    })
+}

@@ -1,0 +1,162 @@
+//! The order of rows: by [`catalog::schema::sort_columns`], ascending, equal rows as they came.
+//!
+//! Buffered rows come as interleaved series, each of them in order already. So rows are first dealt out to their groups (one
+//! hash look-up a row), then the few groups are ordered, and only a group whose times are out of order is sorted.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{ArrowPrimitiveType, Int32Type, Int64Type};
+use arrow::error::ArrowError;
+use catalog::{Table, schema};
+
+use super::time;
+
+/// What rows are grouped by before time decides: the rank of the text column and the id, or the halves of a trace id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct GroupKey(u64, u64);
+
+/// `batches` as one, sorted.
+pub(super) fn sorted(table: Table, batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
+    let schema = schema::rows(table);
+    let whole = match batches {
+        [one] => one.clone(),
+        many => concat_batches(&schema, many)?,
+    };
+    match order(table, &whole)? {
+        Some(order) => take_record_batch(&whole, &order),
+        None => Ok(whole),
+    }
+}
+
+/// The order in which to take the rows; `None` when they are in order.
+fn order(table: Table, rows: &RecordBatch) -> Result<Option<UInt32Array>, ArrowError> {
+    let keys = group_keys(table, rows)?;
+    let times = time::of(table, rows)?;
+    let in_order = keys.windows(2).zip(times.windows(2)).all(|(k, t)| (k[0], t[0]) <= (k[1], t[1]));
+    if in_order {
+        return Ok(None);
+    }
+    let mut numbers: HashMap<GroupKey, u32, BuildHasherDefault<Fold>> = HashMap::default();
+    let mut groups: Vec<(GroupKey, u32)> = Vec::new(); // key, rows
+    let mut group_of = Vec::with_capacity(keys.len());
+    let mut last: Option<(GroupKey, u32)> = None;
+    for key in keys {
+        let number = match last {
+            Some((seen, number)) if seen == key => number,
+            _ => *numbers.entry(key).or_insert_with(|| {
+                groups.push((key, 0));
+                groups.len() as u32 - 1
+            }),
+        };
+        last = Some((key, number));
+        groups[number as usize].1 += 1;
+        group_of.push(number);
+    }
+    Ok(Some(deal(&groups, &group_of, &times)))
+}
+
+/// Deals rows out to their groups, groups in order, and sorts inside a group by time where need be.
+fn deal(groups: &[(GroupKey, u32)], group_of: &[u32], times: &[i64]) -> UInt32Array {
+    let mut ascending: Vec<u32> = (0..groups.len() as u32).collect();
+    ascending.sort_unstable_by_key(|g| groups[*g as usize].0);
+    let mut next = vec![0_u32; groups.len()];
+    let mut ends = Vec::with_capacity(groups.len());
+    let mut start = 0;
+    for group in ascending {
+        next[group as usize] = start;
+        start += groups[group as usize].1;
+        ends.push(start);
+    }
+    let mut order = vec![0_u32; group_of.len()];
+    for (row, group) in group_of.iter().enumerate() {
+        let at = &mut next[*group as usize];
+        order[*at as usize] = row as u32;
+        *at += 1;
+    }
+    let mut start = 0;
+    for end in ends {
+        let group = &mut order[start..end as usize];
+        if !group.is_sorted_by_key(|row| times[*row as usize]) {
+            // Rows ascend inside a group, so the row number keeps equal times as they came.
+            group.sort_unstable_by_key(|row| (times[*row as usize], *row));
+        }
+        start = end as usize;
+    }
+    UInt32Array::from(order)
+}
+
+fn group_keys(table: Table, rows: &RecordBatch) -> Result<Vec<GroupKey>, ArrowError> {
+    let signed = |v: i64| (v as u64) ^ (1 << 63);
+    let ids = |column: usize| typed::<Int64Type>(rows, column).map(|a| a.values().iter().map(move |v| signed(*v)));
+    Ok(match table {
+        Table::Samples | Table::Histograms | Table::Exemplars | Table::Series | Table::Logs | Table::Streams => {
+            ranks(rows, 0)?.into_iter().zip(ids(1)?).map(|(rank, id)| GroupKey(rank, id)).collect()
+        }
+        Table::Metadata => ranks(rows, 0)?.into_iter().map(|rank| GroupKey(rank, 0)).collect(),
+        Table::Resources => ids(0)?.map(|id| GroupKey(0, id)).collect(),
+        Table::Spans => {
+            let ids = rows.column(0).as_fixed_size_binary_opt().ok_or_else(|| wrong(rows, 0))?;
+            let half = |bytes: &[u8]| bytes.iter().fold(0_u64, |half, byte| (half << 8) | u64::from(*byte));
+            ids.iter().map(|id| id.map_or(GroupKey(0, 0), |id| GroupKey(half(&id[..8]), half(&id[8..])))).collect()
+        }
+    })
+}
+
+/// The position of each row's text among the column's distinct texts.
+fn ranks(rows: &RecordBatch, column: usize) -> Result<Vec<u64>, ArrowError> {
+    let dictionary = rows.column(column).as_dictionary_opt::<Int32Type>().ok_or_else(|| wrong(rows, column))?;
+    let texts = dictionary.values().as_string_opt::<i32>().ok_or_else(|| wrong(rows, column))?;
+    let mut ascending: Vec<usize> = (0..texts.len()).collect();
+    ascending.sort_unstable_by_key(|i| texts.value(*i));
+    let mut rank_of = vec![0_u64; texts.len()];
+    let mut rank = 0;
+    for (i, text) in ascending.iter().enumerate() {
+        // A dictionary may hold a text twice.
+        if i > 0 && texts.value(ascending[i - 1]) != texts.value(*text) {
+            rank += 1;
+        }
+        rank_of[*text] = rank;
+    }
+    let key = |key: Option<i32>| key.map_or(0, |key| rank_of[key as usize]);
+    Ok(dictionary.keys().iter().map(key).collect())
+}
+
+fn typed<T: ArrowPrimitiveType>(rows: &RecordBatch, column: usize) -> Result<&arrow::array::PrimitiveArray<T>, ArrowError> {
+    rows.column(column).as_primitive_opt::<T>().ok_or_else(|| wrong(rows, column))
+}
+
+fn wrong(rows: &RecordBatch, column: usize) -> ArrowError {
+    let schema = rows.schema();
+    let field = schema.field(column);
+    ArrowError::SchemaError(format!("column {} has type {}", field.name(), field.data_type()))
+}
+
+/// Folds two words by a wide multiplication. The keys are hashes and trace ids already; who crafts collisions only slows a flush
+/// of their own rows.
+#[derive(Default)]
+struct Fold(u64);
+
+impl Hasher for Fold {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+    fn write_u64(&mut self, word: u64) {
+        let wide = u128::from(self.0 ^ word ^ 0x9e37_79b9_7f4a_7c15) * u128::from(0xa076_1d64_78bd_642f_u64 | 1);
+        self.0 = (wide as u64) ^ ((wide >> 64) as u64);
+    }
+}
+
+/// Whether the last row of `a` may stand before the first of `b`.
+pub(super) fn follows(table: Table, a: &RecordBatch, b: &RecordBatch) -> Result<bool, ArrowError> {
+    if a.num_rows() == 0 || b.num_rows() == 0 {
+        return Ok(true);
+    }
+    let seam = concat_batches(&a.schema(), [&a.slice(a.num_rows() - 1, 1), &b.slice(0, 1)])?;
+    Ok(order(table, &seam)?.is_none())
+}
