@@ -157,6 +157,8 @@ fn print(column: &dyn Array, i: usize) -> String {
     }
     match column.data_type() {
         DataType::Float64 => format!("{:016x}", column.as_primitive::<Float64Type>().value(i).to_bits()),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => column.as_primitive::<TimestampMillisecondType>().value(i).to_string(),
+        DataType::Timestamp(..) => column.as_primitive::<TimestampNanosecondType>().value(i).to_string(),
         DataType::List(_) => {
             let item = column.as_list::<i32>().value(i);
             (0..item.len()).map(|j| print(item.as_ref(), j)).collect::<Vec<_>>().join(",")

@@ -157,9 +157,8 @@ pub(crate) fn coding(table: Table, path: &[String], data_type: &DataType) -> Cod
             _ => Plainly(Encoding::DELTA_BINARY_PACKED),
         },
         DataType::FixedSizeBinary(_) => match (table, name) {
-            // Sorted by trace: a few spans in a row share it.
-            (Table::Spans, "trace_id") => Dictionary(Encoding::PLAIN),
-            (Table::Spans, "parent_span_id") => Dictionary(Encoding::PLAIN),
+            // Sorted by trace: a few spans in a row share it. (Version 1 pages have no dictionaries of fixed-size binaries.)
+            (Table::Spans, "trace_id") => Plainly(Encoding::DELTA_BYTE_ARRAY),
             _ => Plainly(Encoding::PLAIN),
         },
         DataType::Utf8 if name == "body" && !in_events => Plainly(Encoding::DELTA_LENGTH_BYTE_ARRAY),
