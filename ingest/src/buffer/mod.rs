@@ -184,11 +184,6 @@ impl Buffer {
         self.state.lock().active.as_ref().map(|active| active.since)
     }
 
-    /// Number of the newest applied record.
-    pub(crate) fn applied(&self) -> u64 {
-        self.state.lock().applied
-    }
-
     /// Drops the oldest frozen generation, which is in the snapshot by now.
     pub(crate) fn release(&self, generation: &Generation) {
         let mut state = self.state.lock();
@@ -244,6 +239,3 @@ impl Generation {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

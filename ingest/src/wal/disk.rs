@@ -267,8 +267,7 @@ impl DiskLog {
 fn write_and_sync(file: &dyn WalFile, bytes: &[u8], offset: u64) -> io::Result<()> {
     file.write_at(bytes, offset)?;
     fail::fail_point!("wal::after_append");
-    // A metric, not a decision: the only place below `src/` that looks at a clock.
-    let start = std::time::Instant::now();
+    let start = tokio::time::Instant::now();
     file.sync()?;
     metrics::counter!("telelake_wal_syncs_total").increment(1);
     metrics::histogram!("telelake_wal_sync_seconds").record(start.elapsed().as_secs_f64());
