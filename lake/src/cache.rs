@@ -192,7 +192,7 @@ fn count(cache: &'static str, hit: bool) {
 }
 
 /// An error that several waiters of one load share.
-fn shared(error: Arc<Error>) -> Error {
+pub(crate) fn shared(error: Arc<Error>) -> Error {
     Arc::try_unwrap(error).unwrap_or_else(|shared| match &*shared {
         Error::Store { path, source } => Error::Store {
             path: path.clone(),

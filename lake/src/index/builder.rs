@@ -154,7 +154,7 @@ impl IndexBuilder {
 }
 
 /// Adds the labels of `rows`, the first of which is row `first` of the file; the text of column 0 under the name `key`.
-pub(super) fn add_labels(postings: &mut PostingsBuilder, key: Option<&str>, rows: &RecordBatch, first: u32) {
+pub(crate) fn add_labels(postings: &mut PostingsBuilder, key: Option<&str>, rows: &RecordBatch, first: u32) {
     if let (Some(key), Some(texts)) = (key, rows.column(0).as_dictionary_opt::<Int32Type>()) {
         if let Some(texts) = texts.downcast_dict::<arrow::array::StringArray>() {
             for (row, text) in texts.into_iter().enumerate() {

@@ -29,7 +29,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 
 pub use bloom::BlockFilters;
-pub(crate) use builder::{IndexBuilder, id_hash};
+pub(crate) use builder::{IndexBuilder, add_labels, id_hash};
 pub use grams::GramFilters;
 pub use postings::{Postings, PostingsBuilder};
 

@@ -130,6 +130,11 @@ impl Postings {
         Ok(Self { bytes, rows, names, terms, blob })
     }
 
+    /// Bytes held.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// How many rows there are.
     pub fn row_count(&self) -> u32 {
         self.rows

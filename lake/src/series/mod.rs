@@ -11,6 +11,8 @@
 mod matcher;
 mod resolve;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use moka::future::Cache;
 use object_store::ObjectStore;
 
 pub use matcher::{MatchOp, Matcher};
-pub use table::{LabelTable, Series};
+pub use table::{LabelTable, Series, by_labels};
 
 use crate::cache::Caches;
 use crate::config::LakeConfig;
@@ -84,7 +86,7 @@ impl SeriesIndex {
         let tables = self.tables(scope).await?;
         let mut found = HashMap::with_capacity(ids.len());
         for id in ids {
-            if let Some(series) = tables.iter().find_map(|table| LabelTable::find(table, *id)) {
+            if let Some(series) = tables.iter().find_map(|table| table.find(*id)) {
                 found.insert(*id, series);
             }
         }
