@@ -58,7 +58,7 @@ pub struct FileEntry {
     pub id_range: Option<(i64, i64)>,
     /// Where the index section lies, if there is one.
     pub index: Option<IndexSection>,
-    /// Length of the Parquet footer with its 8-byte tail, so that one ranged read fetches it.
+    /// Length of page indexes, Parquet footer and its 8-byte tail, which end the file, so that one ranged read fetches them.
     pub footer_bytes: u64,
     /// crc32 of the whole object.
     pub crc32: u32,
