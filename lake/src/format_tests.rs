@@ -56,7 +56,7 @@ fn random_array(rng: &mut SmallRng, table: Table, field: &Field, n: usize, paren
         DataType::Float64 => Arc::new((0..n).map(|_| (!null(rng)).then(|| random_float(rng))).collect::<Float64Array>()),
         DataType::Timestamp(unit, _) => {
             let scale = if *unit == TimeUnit::Millisecond { 1 } else { 1_000_000 };
-            let mut value = |rng: &mut SmallRng| (NOON.as_millis() + rng.random_range(0..7_000_000)) * scale;
+            let value = |rng: &mut SmallRng| (NOON.as_millis() + rng.random_range(0..7_000_000)) * scale;
             let values: Vec<Option<i64>> = (0..n).map(|_| (!null(rng)).then(|| value(rng))).collect();
             match unit {
                 TimeUnit::Millisecond => Arc::new(TimestampMillisecondArray::from(values).with_timezone("UTC")),
