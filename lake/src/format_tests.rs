@@ -226,7 +226,7 @@ proptest! {
 
     #[test]
     fn every_table_comes_back(seed in any::<u64>(), rows in 1_usize..400, cut in 0_usize..400) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("starts");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("starts");
         for table in Table::ALL {
             let whole = random_rows(table, rows, seed);
             let cut = cut.min(rows);
@@ -239,7 +239,7 @@ proptest! {
 
     #[test]
     fn pruning_never_drops_a_match(seed in any::<u64>()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("starts");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("starts");
         runtime.block_on(async {
             for table in [Table::Samples, Table::Logs, Table::Spans, Table::Histograms] {
                 check_pruning(table, seed).await;
