@@ -14,6 +14,7 @@ pub mod config;
 pub mod convert;
 pub mod error;
 pub mod receive;
+pub mod registry;
 pub mod sink;
 pub mod wire;
 

@@ -131,22 +131,43 @@ impl fmt::Debug for SeenIds {
     }
 }
 
+/// What becomes true once an append succeeded. Dropped without the call, it must leave no trace, so that the sender's
+/// next attempt finds everything as it was before.
+pub trait OnAppended: fmt::Debug + Send {
+    /// The append that carried the rows succeeded.
+    fn appended(self: Box<Self>);
+}
+
 /// Ids whose rows are in a request that is not acknowledged yet. Dropped without [`Pending::confirm`] it leaves no trace, and the next
 /// request carries the rows again.
 #[derive(Debug)]
-pub struct Pending {
-    seen: Arc<SeenIds>,
-    keys: Vec<SeenKey>,
-}
+pub struct Pending(Box<dyn OnAppended>);
 
 impl Pending {
     /// The ids `keys`, to be remembered in `seen`.
     pub fn new(seen: Arc<SeenIds>, keys: Vec<SeenKey>) -> Self {
-        Self { seen, keys }
+        Self(Box::new(PendingIds { seen, keys }))
+    }
+
+    /// Anything else that waits for the append.
+    pub fn other(waiting: impl OnAppended + 'static) -> Self {
+        Self(Box::new(waiting))
     }
 
     /// The append that carried the rows succeeded: they need not be sent again.
     pub fn confirm(self) {
+        self.0.appended();
+    }
+}
+
+#[derive(Debug)]
+struct PendingIds {
+    seen: Arc<SeenIds>,
+    keys: Vec<SeenKey>,
+}
+
+impl OnAppended for PendingIds {
+    fn appended(self: Box<Self>) {
         for key in self.keys {
             self.seen.insert(key);
         }

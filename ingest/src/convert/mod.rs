@@ -20,6 +20,7 @@ mod items;
 mod json;
 mod level;
 pub mod logs;
+pub mod metrics;
 mod report;
 pub mod resources;
 pub mod spans;
@@ -31,7 +32,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema};
 use catalog::{ErrorKind, Table, TenantId};
 
-pub use ids::{Pending, SeenIds};
+pub use ids::{OnAppended, Pending, SeenIds};
 pub use logs::LogsConverter;
 pub use resources::Resources;
 pub use spans::SpansConverter;

@@ -56,6 +56,12 @@ impl<'a> Reader<'a> {
         Ok(Some(Field { number, value }))
     }
 
+    /// How many bytes of the message are not read yet.
+    #[inline]
+    pub fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
     /// One base-128 varint: at most ten bytes, and the tenth holds one bit.
     #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, WireError> {
