@@ -11,6 +11,8 @@ use catalog::{Clock, Entropy, Env, Table, TenantId, TimeRange, Timestamp};
 use futures::TryStreamExt;
 use ingest::wal::SimFs;
 use ingest::{Append, IngestConfig, Ingester, RowSink};
+use lake::compact::{CompactBudget, CompactConfig, Compactor};
+use lake::gc::{self, GcConfig};
 use lake::store::{FaultStore, Faults};
 use lake::{FreshRows, Lake, ScanSpec};
 use object_store::ObjectStore;
@@ -46,7 +48,7 @@ pub struct Node {
     pub faults: FaultStore,
     pub lake: Arc<Lake>,
     pub ingester: Arc<Ingester>,
-    env: Env,
+    compactor: Compactor,
     tenant: TenantId,
 }
 
@@ -82,8 +84,21 @@ impl Node {
         config.wal.dir = Some("/log".into());
         config.wal.segment_bytes = 64 << 10;
         config.flush.age_max = Duration::from_secs(5);
-        let ingester = Ingester::open_on(Arc::new(disk), config, Arc::clone(&lake) as _, env.clone()).await?;
-        Ok(Self { faults, lake, ingester, env, tenant: TenantId::anonymous() })
+        let ingester = Ingester::open_on(Arc::new(disk), config, Arc::clone(&lake) as _, env).await?;
+        let compactor = Compactor::new(Arc::clone(&lake), CompactConfig::default());
+        Ok(Self { faults, lake, ingester, compactor, tenant: TenantId::anonymous() })
+    }
+
+    /// Compacts whatever is due.
+    pub async fn compact(&self) -> Result<()> {
+        self.compactor.run_once(CompactBudget::default()).await?;
+        Ok(())
+    }
+
+    /// Deletes what no snapshot can need.
+    pub async fn collect(&self) -> Result<()> {
+        gc::run_once(&self.lake, &GcConfig { orphan_age: Duration::from_secs(600), ..GcConfig::default() }).await?;
+        Ok(())
     }
 
     /// Sends a batch as a receiver would; `Ok` is the acknowledgement.
@@ -103,7 +118,7 @@ impl Node {
         let snapshot = self.lake.catalog().pin();
         let mut numbers: Vec<i64> = fresh.batches(&snapshot, table).flat_map(|batch| rows::numbers(table, batch)).collect();
         for file in snapshot.files(&self.tenant, table, TimeRange::ALL) {
-            let spec = ScanSpec { columns: vec![rows::number_column(table).to_owned()], ..ScanSpec::default() };
+            let spec = ScanSpec::all([rows::number_column(table)]);
             let batches: Vec<_> = self.lake.scan(file, spec)?.try_collect().await?;
             numbers.extend(batches.iter().flat_map(|batch| rows::numbers(table, batch)));
         }
