@@ -134,7 +134,9 @@ async fn measure(root: &std::path::Path, name: &str, times: i64, senders: i64, s
     let nowhere: Arc<Nowhere> = Arc::default();
     let ingester = Ingester::open(config.clone(), nowhere.clone(), env.clone()).await.expect("an empty folder");
     let batches: Arc<Vec<RecordBatch>> = Arc::new(
-        (0..scrapes).flat_map(|scrape| (0..SERIES).step_by(SERIES_PER_BATCH as usize).map(move |s| samples(s, scrape * times, times))).collect(),
+        (0..scrapes)
+            .flat_map(|scrape| (0..SERIES).step_by(SERIES_PER_BATCH as usize).map(move |s| samples(s, scrape * times, times)))
+            .collect(),
     );
     let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
     let (start, cpu) = (Instant::now(), cpu_seconds());

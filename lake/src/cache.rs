@@ -11,9 +11,9 @@ use bytes::Bytes;
 use catalog::{FileEntry, FileId};
 use moka::future::Cache;
 use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::DecodeResult;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataPushDecoder};
-use parquet::DecodeResult;
 
 use crate::config::LakeConfig;
 use crate::error::{Error, Result};
@@ -147,7 +147,10 @@ impl Caches {
             }
             let bytes = fetched.next().unwrap_or_default();
             if bytes.len() as u64 != range.end - range.start {
-                return Err(Error::Corrupt { path, reason: format!("the object is shorter than its manifest's {} bytes", file.bytes) });
+                return Err(Error::Corrupt {
+                    path,
+                    reason: format!("the object is shorter than its manifest's {} bytes", file.bytes),
+                });
             }
             metrics::counter!("telelake_lake_read_bytes_total").increment(bytes.len() as u64);
             if bytes.len() as u64 <= RANGE_BYTES_MAX {
@@ -222,7 +225,8 @@ fn parse_footer(file: &FileEntry, start: u64, bytes: Bytes) -> Result<Footer> {
         let unknown = || corrupt(format!("its column {:?} is none of table {}", column.name(), file.table));
         fields.push(Arc::clone(stored.fields().find(column.name()).ok_or_else(unknown)?.1));
     }
-    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields))).with_page_index_policy(PageIndexPolicy::Optional);
+    let options =
+        ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields))).with_page_index_policy(PageIndexPolicy::Optional);
     let reader = ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(parse)?;
     Ok(Footer { reader })
 }

@@ -26,7 +26,8 @@ const NOON: Timestamp = Timestamp::from_secs(20_000 * 86_400 + 12 * 3_600);
 async fn lake() -> Arc<Lake> {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let (env, _clock): (Env, _) = fixed::env(NOON, 7);
-    let catalog = catalog::manifest::Catalog::open(Arc::clone(&store), env.clone(), CatalogConfig::default()).await.expect("opens");
+    let catalog =
+        catalog::manifest::Catalog::open(Arc::clone(&store), env.clone(), CatalogConfig::default()).await.expect("opens");
     Lake::open(store, catalog, env, LakeConfig::default())
 }
 
@@ -49,7 +50,8 @@ fn random_array(rng: &mut SmallRng, table: Table, field: &Field, n: usize, paren
         DataType::Int32 => Arc::new((0..n).map(|_| (!null(rng)).then(|| rng.random_range(-3..9))).collect::<Int32Array>()),
         DataType::Int64 => {
             let id = matches!(name, "sid" | "stream_id" | "resource_id");
-            let value = |rng: &mut SmallRng| if id { rng.random_range(-3_i64..3) * 0x1234_5678_9abc } else { rng.random_range(0..1000) };
+            let value =
+                |rng: &mut SmallRng| if id { rng.random_range(-3_i64..3) * 0x1234_5678_9abc } else { rng.random_range(0..1000) };
             Arc::new((0..n).map(|_| (!null(rng)).then(|| value(rng))).collect::<Int64Array>())
         }
         DataType::Boolean => Arc::new((0..n).map(|_| (!null(rng)).then(|| rng.random())).collect::<BooleanArray>()),
@@ -65,7 +67,8 @@ fn random_array(rng: &mut SmallRng, table: Table, field: &Field, n: usize, paren
         }
         DataType::Utf8 => Arc::new((0..n).map(|_| (!null(rng)).then(|| random_text(rng, name, parent))).collect::<StringArray>()),
         DataType::Dictionary(..) => {
-            let texts: Vec<Option<String>> = (0..n).map(|_| (!null(rng)).then(|| format!("{name}-{}", rng.random_range(0..5)))).collect();
+            let texts: Vec<Option<String>> =
+                (0..n).map(|_| (!null(rng)).then(|| format!("{name}-{}", rng.random_range(0..5)))).collect();
             Arc::new(texts.iter().map(|t| t.as_deref()).collect::<DictionaryArray<Int32Type>>())
         }
         DataType::FixedSizeBinary(size) => {
@@ -131,7 +134,8 @@ fn in_order(table: Table, rows: &RecordBatch) -> RecordBatch {
         };
         (name, plain)
     });
-    let converter = arrow::row::RowConverter::new(columns.clone().map(|(_, c)| arrow::row::SortField::new(c.data_type().clone())).collect());
+    let converter =
+        arrow::row::RowConverter::new(columns.clone().map(|(_, c)| arrow::row::SortField::new(c.data_type().clone())).collect());
     let keys = converter.expect("types").convert_columns(&columns.map(|(_, c)| c).collect::<Vec<_>>()).expect("converts");
     let mut order: Vec<u32> = (0..rows.num_rows() as u32).collect();
     order.sort_by(|a, b| keys.row(*a as usize).cmp(&keys.row(*b as usize)));
@@ -290,7 +294,9 @@ fn random_test(rng: &mut SmallRng, table: Table, all: &RecordBatch) -> (ColumnTe
     };
     let text = |name: &str| print(unpack(all.column_by_name(name).expect("present")).as_ref(), pick);
     match (table, rng.random_range(0..3)) {
-        (Table::Samples | Table::Histograms, 0) => (column_test("metric", Test::In(vec![Scalar::Text(text("metric"))])), equal("metric")),
+        (Table::Samples | Table::Histograms, 0) => {
+            (column_test("metric", Test::In(vec![Scalar::Text(text("metric"))])), equal("metric"))
+        }
         (Table::Samples | Table::Histograms, _) => {
             let sid = all.column(1).as_primitive::<Int64Type>().value(pick);
             (column_test("sid", Test::In(vec![Scalar::Int(sid)])), equal("sid"))
@@ -299,7 +305,10 @@ fn random_test(rng: &mut SmallRng, table: Table, all: &RecordBatch) -> (ColumnTe
             let bodies = all.column_by_name("body").expect("present").as_string::<i32>();
             let body = bodies.value(pick);
             let needle = body[4..rng.random_range(8..16)].to_owned();
-            (column_test("body", Test::Contains(needle.clone())), bodies.iter().map(|b| b.is_some_and(|b| b.contains(&needle))).collect())
+            (
+                column_test("body", Test::Contains(needle.clone())),
+                bodies.iter().map(|b| b.is_some_and(|b| b.contains(&needle))).collect(),
+            )
         }
         (Table::Logs | Table::Spans, 1) => {
             let maps = all.column_by_name("attrs_str").expect("present").as_map();
@@ -385,7 +394,11 @@ async fn a_damaged_index_section_only_slows_the_scan() {
 async fn absent_texts_and_ids_prune_the_whole_file() {
     let lake = lake().await;
     let check = async |table: Table, column: &str, test: Test| {
-        let file = lake.write(&TenantId::anonymous(), table, Level::L1, vec![random_rows(table, 2_000, 5)]).await.expect("writes").remove(0);
+        let file = lake
+            .write(&TenantId::anonymous(), table, Level::L1, vec![random_rows(table, 2_000, 5)])
+            .await
+            .expect("writes")
+            .remove(0);
         let metrics = Arc::new(ScanMetrics::default());
         let predicate = Predicate { all: vec![ColumnTest { column: column.to_owned(), test }] };
         let spec = ScanSpec { predicate, metrics: Arc::clone(&metrics), ..ScanSpec::all(["ts"]) };

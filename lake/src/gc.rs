@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use catalog::FileId;
 use catalog::manifest::{DeadFile, Operation, OrphanRule};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
@@ -89,8 +89,8 @@ pub async fn run_once(lake: &Arc<Lake>, config: &GcConfig) -> Result<GcReport> {
 }
 
 async fn delete_dead(lake: &Arc<Lake>, batch: &[DeadFile], report: &mut GcReport) -> Result<()> {
-    let gone: Vec<(FileId, u64)> = stream::iter(batch)
-        .map(|file| async move { delete_logged(lake, &file.path()).await.then_some((file.id, file.bytes)) })
+    let gone: Vec<(FileId, u64)> = stream::iter(batch.to_vec())
+        .map(|file| async move { delete_logged(lake, &file.path()).await.then_some((file.id, file.bytes)) }.boxed())
         .buffer_unordered(DELETES_PARALLEL)
         .filter_map(std::future::ready)
         .collect()
@@ -123,7 +123,7 @@ pub async fn delete_orphans(lake: &Arc<Lake>, config: &GcConfig, oldest_upload: 
     let orphans: Vec<Object> = listed.into_iter().filter(|object| rule.is_orphan(object.id)).take(config.deletes_max).collect();
     let count = orphans.len();
     let deleted: Vec<u64> = stream::iter(orphans)
-        .map(|object| async move { delete_logged(lake, &object.path).await.then_some(object.bytes) })
+        .map(|object| async move { delete_logged(lake, &object.path).await.then_some(object.bytes) }.boxed())
         .buffer_unordered(DELETES_PARALLEL)
         .filter_map(std::future::ready)
         .collect()

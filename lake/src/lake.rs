@@ -85,7 +85,13 @@ impl Lake {
     ///
     /// # Errors
     /// `Schema` when a batch has other columns, `Store` when the upload failed; files uploaded before are orphans for gc.
-    pub async fn write(&self, tenant: &TenantId, table: Table, level: Level, batches: Vec<RecordBatch>) -> Result<Vec<FileEntry>> {
+    pub async fn write(
+        &self,
+        tenant: &TenantId,
+        table: Table,
+        level: Level,
+        batches: Vec<RecordBatch>,
+    ) -> Result<Vec<FileEntry>> {
         write::write_rows(&self.store, &self.env, tenant, table, level, batches).await
     }
 

@@ -60,7 +60,9 @@ impl RetentionConfig {
     /// [`Error::Config`] names key, value and bound.
     pub fn validate(&self) -> Result<()> {
         for keep in self.tenants.values().chain([&self.default]) {
-            for (key, value) in [("retention.metrics", keep.metrics), ("retention.logs", keep.logs), ("retention.traces", keep.traces)] {
+            for (key, value) in
+                [("retention.metrics", keep.metrics), ("retention.logs", keep.logs), ("retention.traces", keep.traces)]
+            {
                 if let Some(value) = value.filter(|value| *value < KEEP_MIN) {
                     return Err(Error::Config { key, value: format!("{value:?}"), reason: "must be at least 1h" });
                 }

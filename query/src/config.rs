@@ -76,7 +76,11 @@ impl QueryConfig {
         at_least("limits.files_max", self.limits.files_max, 1, "must be at least 1")?;
         at_least("limits.series_max", self.limits.series_max, 1, "must be at least 1")?;
         if self.batch_rows > 1 << 20 {
-            return Err(Error::Config { key: "batch_rows", value: self.batch_rows.to_string(), reason: "must be at most 1048576" });
+            return Err(Error::Config {
+                key: "batch_rows",
+                value: self.batch_rows.to_string(),
+                reason: "must be at most 1048576",
+            });
         }
         Ok(())
     }

@@ -89,8 +89,7 @@ impl Engine {
     /// # Errors
     /// `NotFound` when that snapshot is no longer kept or does not exist yet.
     pub async fn session_at(&self, tenant: &TenantId, limits: QueryLimits, snapshot: SnapshotId) -> Result<Session> {
-        let view =
-            View::at(tenant.clone(), Arc::clone(&self.lake), snapshot, limits, Arc::clone(&self.dictionaries)).await?;
+        let view = View::at(tenant.clone(), Arc::clone(&self.lake), snapshot, limits, Arc::clone(&self.dictionaries)).await?;
         self.session_over(view)
     }
 

@@ -104,7 +104,9 @@ impl Error {
             (Self::Lake(_) | Self::Catalog(_), ErrorKind::NotFound) => {
                 "a file of this snapshot is gone; query a newer snapshot".to_owned()
             }
-            (Self::Lake(_) | Self::Catalog(_), ErrorKind::Corrupt) => "a stored file is damaged; the operator's log names it".to_owned(),
+            (Self::Lake(_) | Self::Catalog(_), ErrorKind::Corrupt) => {
+                "a stored file is damaged; the operator's log names it".to_owned()
+            }
             (Self::Lake(_) | Self::Catalog(_), ErrorKind::Denied) => "the object store denied access".to_owned(),
             (Self::Internal { .. }, _) => "internal error; the operator's log says more".to_owned(),
             _ => self.to_string(),
@@ -160,7 +162,9 @@ impl Error {
                 SchemaError::FieldNotFound { .. } => Self::NotFound { message: lower_first(&clean(&source.to_string())) },
                 _ => Self::Invalid { message: lower_first(&clean(&source.to_string())) },
             },
-            DataFusionError::Plan(_) if message.starts_with("table '") && message.ends_with("not found") => Self::NotFound { message },
+            DataFusionError::Plan(_) if message.starts_with("table '") && message.ends_with("not found") => {
+                Self::NotFound { message }
+            }
             DataFusionError::Plan(_)
             | DataFusionError::NotImplemented(_)
             | DataFusionError::Execution(_)
@@ -203,7 +207,9 @@ fn clean(message: &str) -> String {
     let message = message.split("\n\nbacktrace:").next().unwrap_or_default();
     let message = message.split("This issue was likely caused by a bug").next().unwrap_or_default();
     let mut message = message.trim();
-    for prefix in ["Error during planning: ", "SQL error: ", "sql parser error: ", "Schema error: ", "Execution error: ", "Parser error: "] {
+    for prefix in
+        ["Error during planning: ", "SQL error: ", "sql parser error: ", "Schema error: ", "Execution error: ", "Parser error: "]
+    {
         message = message.strip_prefix(prefix).unwrap_or(message);
     }
     message.trim_end_matches('.').to_owned()

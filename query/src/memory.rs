@@ -93,7 +93,8 @@ impl MemoryPool for QueryPool {
 
     fn try_grow(&self, _reservation: &MemoryReservation, additional: usize) -> datafusion::common::Result<()> {
         let take = |counter: &AtomicUsize, limit: usize| {
-            counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| used.checked_add(additional).filter(|n| *n <= limit))
+            counter
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| used.checked_add(additional).filter(|n| *n <= limit))
         };
         let Ok(before) = take(&self.used, self.limit) else {
             self.refused.store(true, Ordering::Relaxed);

@@ -64,7 +64,8 @@ async fn dictionaries_have_one_row_a_day() {
         &world.sql(&a, "SELECT sid, label(labels, 'job') FROM series ORDER BY sid").await,
         &[&["1", "api"], &["2", "db"], &["3", ""]],
     );
-    let meta = |second: i64, help: &str| json!({"metric": "up", "ts": support::NEW_YEAR_MS + second, "type": "gauge", "help": help});
+    let meta =
+        |second: i64, help: &str| json!({"metric": "up", "ts": support::NEW_YEAR_MS + second, "type": "gauge", "help": help});
     world.commit(&a, Table::Metadata, json!([meta(0, "old")])).await;
     world.commit(&a, Table::Metadata, json!([meta(5, "new")])).await;
     check(&world.sql(&a, "SELECT metric, type, help FROM metadata").await, &[&["up", "gauge", "new"]]);
@@ -82,13 +83,26 @@ async fn logs_show_one_attribute_map_and_their_resource() {
     let world = World::new().await;
     let a = tenant("a");
     world.commit(&a, Table::Streams, json!([{"service": "api", "stream_id": 5, "ts": ns(0), "labels": {"app": "shop"}}])).await;
-    world.commit(&a, Table::Resources, json!([{"resource_id": 9, "ts": ns(0), "service": "api",
-        "attrs_str": {"host": "h1"}, "attrs_int": {"pid": 7}}])).await;
-    let first = log(0, "api", "connection timeout", json!({"attrs_str": {"k": "v"}, "attrs_int": {"code": 500}, "attrs_bool": {"ok": false}}));
+    world
+        .commit(
+            &a,
+            Table::Resources,
+            json!([{"resource_id": 9, "ts": ns(0), "service": "api",
+        "attrs_str": {"host": "h1"}, "attrs_int": {"pid": 7}}]),
+        )
+        .await;
+    let first = log(
+        0,
+        "api",
+        "connection timeout",
+        json!({"attrs_str": {"k": "v"}, "attrs_int": {"code": 500}, "attrs_bool": {"ok": false}}),
+    );
     world.commit(&a, Table::Logs, json!([first, log(1, "api", "fine", json!({"resource_id": null}))])).await;
     world.buffer(&a, Table::Logs, json!([log(2, "web", "timeout again", json!({"level": "error"}))]));
     check(
-        &world.sql(&a, "SELECT service, body, attributes['code'] c, resource['pid'] p, labels['app'] l FROM logs ORDER BY ts").await,
+        &world
+            .sql(&a, "SELECT service, body, attributes['code'] c, resource['pid'] p, labels['app'] l FROM logs ORDER BY ts")
+            .await,
         &[
             &["api", "connection timeout", "500", "7", "shop"],
             &["api", "fine", "", "", "shop"],
@@ -140,10 +154,10 @@ async fn spans_and_their_events() {
             &["9", "ok", "3000", "0303030303030303", "eeeeeeeeeeeeeeee", "GET"],
         ],
     );
-    check(&world.sql(&a, "SELECT name, span_name, attributes['exception.type'] t FROM span_events ORDER BY name").await, &[
-        &["one", "GET /", "\"E\""],
-        &["two", "GET /", "\"E\""],
-    ]);
+    check(
+        &world.sql(&a, "SELECT name, span_name, attributes['exception.type'] t FROM span_events ORDER BY name").await,
+        &[&["one", "GET /", "\"E\""], &["two", "GET /", "\"E\""]],
+    );
     check(&world.sql(&a, "SELECT count(*) FROM span_events WHERE service = 'api' AND name = 'one'").await, &[&["1"]]);
     check(&world.sql(&a, "SELECT count(*) FROM spans WHERE kind = 'client' AND status = 'error'").await, &[&["1"]]);
     check(&world.sql(&a, "SELECT count(*) FROM spans WHERE duration_ns >= 2000").await, &[&["2"]]);
@@ -200,7 +214,9 @@ async fn plans_say_what_is_read() {
     let world = metrics().await;
     let a = tenant("a");
     let plan = world.sql(&a, "EXPLAIN SELECT value FROM metrics WHERE metric = 'up' AND labels['job'] = 'api'").await;
-    for part in ["LakeScanExec: table=metrics, snapshot=2, files=1/1", "fresh_rows=2", "metric in (\"up\")", "sid in 1 ids", "sid in (1)"] {
+    for part in
+        ["LakeScanExec: table=metrics, snapshot=2, files=1/1", "fresh_rows=2", "metric in (\"up\")", "sid in 1 ids", "sid in (1)"]
+    {
         assert!(plan.contains(part), "{part} in {plan}");
     }
     let plan = world.sql(&a, "EXPLAIN SELECT value FROM metrics WHERE ts > '2027-01-01T00:00:00Z'").await;
@@ -230,7 +246,11 @@ async fn duplicates_between_files_and_inside_one() {
 
 #[tokio::test]
 async fn limits_are_named() {
-    let config = QueryConfig { partitions: 1, limits: QueryLimits { memory_bytes_max: 1 << 20, ..QueryLimits::default() }, ..QueryConfig::default() };
+    let config = QueryConfig {
+        partitions: 1,
+        limits: QueryLimits { memory_bytes_max: 1 << 20, ..QueryLimits::default() },
+        ..QueryConfig::default()
+    };
     let world = World::with(config.clone()).await;
     let a = tenant("a");
     for hour in 0..3 {

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use catalog::manifest::SnapshotId;
 use catalog::TenantId;
+use catalog::manifest::SnapshotId;
 use datafusion::common::ParamValues;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SendableRecordBatchStream;

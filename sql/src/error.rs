@@ -20,7 +20,9 @@ pub enum Error {
         message: String,
     },
     /// The statement is not one of those allowed.
-    #[error("{statement} is not allowed: this is read-only SQL; allowed are SELECT, EXPLAIN, SHOW TABLES, SHOW COLUMNS and DESCRIBE")]
+    #[error(
+        "{statement} is not allowed: this is read-only SQL; allowed are SELECT, EXPLAIN, SHOW TABLES, SHOW COLUMNS and DESCRIBE"
+    )]
     Statement {
         /// Its first words.
         statement: String,
@@ -64,7 +66,9 @@ pub enum Error {
         limit: u64,
     },
     /// Too many queries of this tenant.
-    #[error("{running} queries of this tenant are running and {waiting} are waiting, limits are sql.queries_max and sql.queue_max; try again")]
+    #[error(
+        "{running} queries of this tenant are running and {waiting} are waiting, limits are sql.queries_max and sql.queue_max; try again"
+    )]
     Busy {
         /// Running.
         running: usize,
@@ -130,7 +134,9 @@ impl Error {
             | Self::OneStatement { .. }
             | Self::Parameter { .. }
             | Self::Config { .. } => ErrorKind::Invalid,
-            Self::TextTooLong { .. } | Self::TooComplex { .. } | Self::Answer { .. } | Self::BodyTooLarge { .. } => ErrorKind::TooLarge,
+            Self::TextTooLong { .. } | Self::TooComplex { .. } | Self::Answer { .. } | Self::BodyTooLarge { .. } => {
+                ErrorKind::TooLarge
+            }
             Self::Timeout { .. } => ErrorKind::Timeout,
             Self::Busy { .. } => ErrorKind::Overloaded,
             Self::Cancelled => ErrorKind::Cancelled,

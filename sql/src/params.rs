@@ -62,9 +62,9 @@ fn typed_scalar(name: &str, kind: &str, value: &Value) -> Result<ScalarValue> {
     Ok(match kind {
         "text" => ScalarValue::Utf8(Some(value.as_str().ok_or_else(misfit)?.to_owned())),
         "int" => ScalarValue::Int64(Some(number(value).ok_or_else(misfit)?)),
-        "float" => ScalarValue::Float64(Some(
-            value.as_f64().or_else(|| value.as_str().and_then(|v| v.parse().ok())).ok_or_else(misfit)?,
-        )),
+        "float" => {
+            ScalarValue::Float64(Some(value.as_f64().or_else(|| value.as_str().and_then(|v| v.parse().ok())).ok_or_else(misfit)?))
+        }
         "bool" => ScalarValue::Boolean(Some(value.as_bool().ok_or_else(misfit)?)),
         "timestamp" => {
             let ns = match value.as_str() {

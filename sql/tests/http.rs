@@ -77,10 +77,12 @@ async fn a_query_in_every_place() {
     let json_body = json!({"query": "SELECT value FROM metrics WHERE value > $1", "params": [1.5], "format": "csv"}).to_string();
     let post = Request::post("/api/v1/sql").header("content-type", "application/json");
     assert_eq!(server.send(&a, post, json_body).await.text, "value\n2.0\n");
-    let named = json!({"query": "SELECT value FROM metrics WHERE metric = $m", "params": {"m": "none"}, "default_format": "JSONEachRow"});
+    let named =
+        json!({"query": "SELECT value FROM metrics WHERE metric = $m", "params": {"m": "none"}, "default_format": "JSONEachRow"});
     let post = Request::post("/api/v1/sql").header("content-type", "application/json");
     assert_eq!(server.send(&a, post, named.to_string()).await.text, "");
-    let form = Request::post("/api/v1/sql").header("content-type", "application/x-www-form-urlencoded").header("accept", "text/csv");
+    let form =
+        Request::post("/api/v1/sql").header("content-type", "application/x-www-form-urlencoded").header("accept", "text/csv");
     assert_eq!(server.send(&a, form, "query=SELECT+1+AS+x").await.text, "x\n1\n");
 }
 
@@ -145,7 +147,11 @@ async fn hostile_statements_get_a_status_and_a_name() {
         if status != 200 {
             let error = answer.json();
             assert!(error["error"].is_string() && error["kind"].is_string(), "{shown}: {error}");
-            assert!(!answer.text.contains("data/") && !answer.text.contains("DataFusion") && !answer.text.contains("backtrace"), "{}", answer.text);
+            assert!(
+                !answer.text.contains("data/") && !answer.text.contains("DataFusion") && !answer.text.contains("backtrace"),
+                "{}",
+                answer.text
+            );
         }
     }
     assert_eq!(server.post("format=xml", "SELECT 1").await.status, StatusCode::BAD_REQUEST);

@@ -176,7 +176,8 @@ impl World {
                         *disk = disk.kill();
                     }
                     let disk = self.disks[0].clone();
-                    let opening = Node::open(&self.bucket, Faults::default(), disk, Arc::clone(&self.clock), Arc::clone(&self.entropy));
+                    let opening =
+                        Node::open(&self.bucket, Faults::default(), disk, Arc::clone(&self.clock), Arc::clone(&self.entropy));
                     nodes.push(opening.await.expect("a healthy store opens"));
                 }
                 _ => {}
@@ -202,7 +203,10 @@ fn assert_once(table: Table, seen: &[i64], at_least: &BTreeSet<i64>, at_most: &B
     let lost: Vec<_> = at_least.difference(&distinct).collect();
     let strange: Vec<_> = distinct.difference(at_most).collect();
     let doubled = seen.len() - distinct.len();
-    assert!(lost.is_empty() && strange.is_empty() && doubled == 0, "{when}: {table}: lost {lost:?}, strange {strange:?}, {doubled} doubled");
+    assert!(
+        lost.is_empty() && strange.is_empty() && doubled == 0,
+        "{when}: {table}: lost {lost:?}, strange {strange:?}, {doubled} doubled"
+    );
 }
 
 /// A sender: mints batches and retries each until it is acknowledged; what hangs in the air stays in the ledger.

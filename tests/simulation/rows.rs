@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array, MapArray, RecordBatch,
+    ArrayRef, AsArray, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array, MapArray, RecordBatch,
     StringArray, TimestampMillisecondArray, TimestampNanosecondArray, new_empty_array, new_null_array,
 };
 use arrow::buffer::OffsetBuffer;
@@ -59,7 +59,9 @@ fn column(table: Table, field: &Field, numbers: &[i64]) -> ArrayRef {
     match (table, field.name().as_str()) {
         (Table::Logs, "body") => Arc::new(StringArray::from_iter_values(numbers.iter().map(i64::to_string))),
         (Table::Logs, "seq") => Arc::new(Int64Array::from(numbers.to_vec())),
-        (Table::Logs, "stream_id") | (Table::Samples, "sid") => Arc::new(Int64Array::from_iter_values(numbers.iter().map(|n| n % 7))),
+        (Table::Logs, "stream_id") | (Table::Samples, "sid") => {
+            Arc::new(Int64Array::from_iter_values(numbers.iter().map(|n| n % 7)))
+        }
         (Table::Spans, "span_id") => fixed(numbers.iter().map(|n| n.to_be_bytes().to_vec())),
         (Table::Spans, "trace_id") => fixed(numbers.iter().map(|n| i128::from(n / 4 + 1).to_be_bytes().to_vec())),
         (Table::Samples, "value") => Arc::new(Float64Array::from_iter_values(numbers.iter().map(|&n| n as f64))),

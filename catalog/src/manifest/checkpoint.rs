@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -119,7 +119,7 @@ pub(super) async fn load(access: &Access, root: &Root) -> Result<Snapshot> {
         schema_version: root.schema_version,
         ..Snapshot::default()
     };
-    let loads: Vec<_> = root.leaves.iter().map(|leaf| load_leaf(access, leaf)).collect();
+    let loads: Vec<_> = root.leaves.iter().map(|leaf| load_leaf(access, leaf).boxed()).collect();
     let mut leaves = stream::iter(loads).buffered(PARTS_IN_FLIGHT);
     while let Some((key, leaf)) = leaves.try_next().await? {
         snapshot.file_count = snapshot.file_count.saturating_add(leaf.files().len() as u64);
@@ -128,7 +128,7 @@ pub(super) async fn load(access: &Access, root: &Root) -> Result<Snapshot> {
         Arc::make_mut(tables.entry(key.table).or_default()).insert(key.day, Arc::new(leaf));
     }
     drop(leaves);
-    let loads: Vec<_> = root.dead.iter().map(|dead| load_dead(access, dead)).collect();
+    let loads: Vec<_> = root.dead.iter().map(|dead| load_dead(access, dead).boxed()).collect();
     let mut buckets = stream::iter(loads).buffered(PARTS_IN_FLIGHT);
     while let Some((key, bucket)) = buckets.try_next().await? {
         snapshot.dead.insert(key, Arc::new(bucket));
@@ -211,6 +211,7 @@ pub(super) async fn write(access: &Access, snapshot: &Snapshot, newest: Option<&
                 };
                 Ok::<_, Error>(LeafRef { tenant: tenant.clone(), table, day, part })
             }
+            .boxed()
         })
         .collect();
     let leaves = stream::iter(leaves).buffered(PARTS_IN_FLIGHT).try_collect().await?;
@@ -226,6 +227,7 @@ pub(super) async fn write(access: &Access, snapshot: &Snapshot, newest: Option<&
                 };
                 Ok::<_, Error>(DeadRef { bucket: *key, part })
             }
+            .boxed()
         })
         .collect();
     let dead = stream::iter(dead).buffered(PARTS_IN_FLIGHT).try_collect().await?;

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 
 use super::catalog::Catalog;
@@ -118,7 +118,7 @@ impl Catalog {
         let (roots, parts): (Vec<&Path>, Vec<&Path>) =
             expired.checkpoints.iter().partition(|path| layout::sequence_of(path).is_some());
         for paths in [roots, parts] {
-            let deletes: Vec<_> = paths.into_iter().map(|path| access.delete(path)).collect();
+            let deletes: Vec<_> = paths.into_iter().map(|path| access.delete(path).boxed()).collect();
             stream::iter(deletes).buffer_unordered(DELETES_IN_FLIGHT).try_for_each(|()| async { Ok(()) }).await?;
         }
         Ok(expired.log.len() + expired.checkpoints.len())

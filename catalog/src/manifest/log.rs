@@ -12,7 +12,7 @@
 //! - A slot whose creation was not answered is read: the commit id says whose it is.
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -87,7 +87,7 @@ impl Log {
         let mut broken = None;
         'slots: while head.id < last {
             let slots = head.id + 1..=head.id.saturating_add(ahead).min(last);
-            let mut entries = stream::iter(slots).map(|seq| self.read(seq)).buffered(READ_AHEAD_MAX as usize);
+            let mut entries = stream::iter(slots).map(|seq| self.read(seq).boxed()).buffered(READ_AHEAD_MAX as usize);
             while let Some(entry) = entries.try_next().await? {
                 let Some(entry) = entry else { break 'slots };
                 match replay(&head, &entry) {

@@ -49,11 +49,7 @@ fn tenant(request: i64) -> TenantId {
 }
 
 fn append(request: i64) -> Append {
-    Append {
-        tenant: tenant(request),
-        fingerprint: Some(request as u128 + 1),
-        rows: vec![(Table::Samples, samples(request))],
-    }
+    Append { tenant: tenant(request), fingerprint: Some(request as u128 + 1), rows: vec![(Table::Samples, samples(request))] }
 }
 
 /// How often each row is in a query's answer. Captures first, pins second, as every reader does.

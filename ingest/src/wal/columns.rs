@@ -62,7 +62,12 @@ pub(crate) fn encode(table: Table, batch: &RecordBatch, out: &mut Vec<u8>) -> Re
     put_varint(out, batch.num_columns() as u64);
     for (field, column) in schema.fields().iter().zip(batch.columns()) {
         if field.data_type() != column.data_type() {
-            return Err(CodecError::Shape(format!("{table}.{} is {}, not {}", field.name(), field.data_type(), column.data_type())));
+            return Err(CodecError::Shape(format!(
+                "{table}.{} is {}, not {}",
+                field.name(),
+                field.data_type(),
+                column.data_type()
+            )));
         }
         put_column(out, column)?;
     }

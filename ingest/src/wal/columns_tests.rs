@@ -61,9 +61,7 @@ impl Random {
                 let data = ArrayData::builder(field.data_type().clone()).len(len).add_buffer(values.into_inner()).nulls(nulls);
                 make_array(data.build().expect("integers"))
             }
-            DataType::Float64 => {
-                Arc::new(Float64Array::new((0..len).map(|_| f64::from_bits(self.next())).collect(), nulls))
-            }
+            DataType::Float64 => Arc::new(Float64Array::new((0..len).map(|_| f64::from_bits(self.next())).collect(), nulls)),
             DataType::Boolean => {
                 let values: Vec<bool> = (0..len).map(|_| self.below(2) == 0).collect();
                 Arc::new(BooleanArray::new(values.into(), nulls))

@@ -9,8 +9,8 @@
 //! or of another log never passes. `durable` is the newest record that was known to be synced when the frame was written:
 //! where a frame cannot be read but a later one calls its record durable, the log is damaged, else it merely ends there.
 
-use catalog::manifest::WriterId;
 use catalog::Timestamp;
+use catalog::manifest::WriterId;
 
 /// Bytes of a frame's header.
 pub(crate) const HEADER_BYTES: usize = 48;

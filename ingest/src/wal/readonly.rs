@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use catalog::manifest::WriterId;
 use catalog::TenantId;
+use catalog::manifest::WriterId;
 use lake::{FreshCapture, FreshGeneration, FreshRows};
 
 use super::folder;

@@ -139,13 +139,7 @@ pub(crate) struct Piece {
 
 impl Replay {
     /// Replays `segments` (ascending) behind record `committed`.
-    pub(crate) fn new(
-        fs: Arc<dyn WalFs>,
-        writer: WriterId,
-        segments: Vec<Segment>,
-        committed: u64,
-        recover: Recover,
-    ) -> Self {
+    pub(crate) fn new(fs: Arc<dyn WalFs>, writer: WriterId, segments: Vec<Segment>, committed: u64, recover: Recover) -> Self {
         Self { fs, writer, segments, next: 0, open: None, committed, recover, end: committed + 1, sealed: Vec::new() }
     }
 
@@ -272,8 +266,7 @@ mod tests {
             bytes.extend(body.as_bytes());
             bytes.resize(start + frame_bytes(body.len()), 0);
             let body_crc = crc32fast::hash(body.as_bytes());
-            let header =
-                Header { segment: SEGMENT, sequence, durable, length: body.len() as u32, body_crc, kind: Kind::Record };
+            let header = Header { segment: SEGMENT, sequence, durable, length: body.len() as u32, body_crc, kind: Kind::Record };
             header.write(WriterId::nil(), &mut bytes[start..]);
             if bad.contains(&sequence) {
                 bytes[start + HEADER_BYTES] ^= 4;

@@ -11,7 +11,8 @@ const MANTISSA_MAX: f64 = 9_007_199_254_740_992.0;
 /// After that many undecodable values in a run without a success, only the current exponent is tried.
 const MISSES_MAX: u32 = 16;
 
-const POWERS: [f64; 19] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18];
+const POWERS: [f64; 19] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18];
 
 /// One coded value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -82,7 +82,12 @@ impl HistogramDecoder {
     ///
     /// # Errors
     /// When a row has another number of buckets than the one that it is a difference to, or a column has another type.
-    pub(crate) fn decode(&mut self, delta: &dyn Array, positive: &dyn Array, negative: &dyn Array) -> Result<[ArrayRef; 2], ArrowError> {
+    pub(crate) fn decode(
+        &mut self,
+        delta: &dyn Array,
+        positive: &dyn Array,
+        negative: &dyn Array,
+    ) -> Result<[ArrayRef; 2], ArrowError> {
         let delta = delta.as_boolean_opt().ok_or_else(|| ArrowError::InvalidArgumentError("delta is no boolean".to_owned()))?;
         let rows = schema::rows(Table::Histograms);
         Ok([

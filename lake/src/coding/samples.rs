@@ -64,7 +64,8 @@ pub(crate) fn values_of(mantissas: &dyn Array, exponents: &dyn Array, raws: &dyn
             .map(|(row, (decimal, raw))| if raws.is_valid(row) { *raw } else { decimal })
             .collect(),
     };
-    let missing = mantissas.null_count() + raws.null_count() != mantissas.len() || exponents.null_count() != mantissas.null_count();
+    let missing =
+        mantissas.null_count() + raws.null_count() != mantissas.len() || exponents.null_count() != mantissas.null_count();
     if missing {
         return Err(ArrowError::InvalidArgumentError("a sample has no value".to_owned()));
     }

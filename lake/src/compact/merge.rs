@@ -70,7 +70,11 @@ pub(super) struct MergeTotals {
 /// Merges `inputs`, oldest rows first, each sorted by [`catalog::schema::sort_columns`] with all columns of [`catalog::schema::rows`].
 ///
 /// An error of an input ends the stream, and so does an input that is out of order.
-pub(super) fn merge(table: Table, inputs: Vec<BatchStream>, totals: Arc<MergeTotals>) -> impl Stream<Item = Result<RecordBatch>> + Send {
+pub(super) fn merge(
+    table: Table,
+    inputs: Vec<BatchStream>,
+    totals: Arc<MergeTotals>,
+) -> impl Stream<Item = Result<RecordBatch>> + Send {
     let merger = Merger {
         table,
         rule: Rule::of(table),
@@ -317,7 +321,8 @@ impl Output {
         let mut index = TieIndex::default();
         for row in segment.start..segment.end {
             let new = (segment.source, row);
-            let joins = self.ties.last().is_some_and(|(last, at)| tied(&self.keys[*last], *at, row)) && self.ties.len() < TIES_MAX;
+            let joins =
+                self.ties.last().is_some_and(|(last, at)| tied(&self.keys[*last], *at, row)) && self.ties.len() < TIES_MAX;
             if !joins {
                 self.ties.clear();
                 index.clear();

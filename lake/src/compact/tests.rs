@@ -52,7 +52,8 @@ fn empty_values(data_type: &DataType, rows: usize) -> ArrayRef {
 }
 
 fn samples(rows: &[Sample]) -> RecordBatch {
-    let metrics: DictionaryArray<Int32Type> = rows.iter().map(|row| format!("metric_{}", row.0)).collect::<Vec<_>>().iter().map(String::as_str).collect();
+    let metrics: DictionaryArray<Int32Type> =
+        rows.iter().map(|row| format!("metric_{}", row.0)).collect::<Vec<_>>().iter().map(String::as_str).collect();
     let given: Vec<(&str, ArrayRef)> = vec![
         ("metric", Arc::new(metrics)),
         ("sid", Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)))),

@@ -163,7 +163,9 @@ pub(crate) fn add_labels(postings: &mut PostingsBuilder, key: Option<&str>, rows
         }
     }
     let Some(labels) = rows.column_by_name("labels").and_then(|c| c.as_map_opt()) else { return };
-    let (Some(names), Some(values)) = (labels.keys().as_string_opt::<i32>(), labels.values().as_string_opt::<i32>()) else { return };
+    let (Some(names), Some(values)) = (labels.keys().as_string_opt::<i32>(), labels.values().as_string_opt::<i32>()) else {
+        return;
+    };
     for (row, entries) in labels.value_offsets().windows(2).enumerate() {
         for entry in entries[0] as usize..entries[1] as usize {
             postings.add(names.value(entry), values.value(entry), first + row as u32);

@@ -28,8 +28,7 @@ impl Projection {
         let mut fields: Vec<Arc<Field>> = Vec::with_capacity(columns.len());
         let mut stored: Vec<String> = Vec::new();
         for column in columns {
-            let (_, field) =
-                rows.fields().find(column).ok_or_else(|| Error::NoColumn { table, column: column.clone() })?;
+            let (_, field) = rows.fields().find(column).ok_or_else(|| Error::NoColumn { table, column: column.clone() })?;
             fields.push(Arc::clone(field));
             let parts = parts(table, column);
             let names = if parts.is_empty() { vec![column.as_str()] } else { parts.to_vec() };
@@ -66,9 +65,7 @@ impl Projection {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
         for field in self.schema.fields() {
             columns.push(match (self.table, field.name().as_str(), &counts) {
-                (Table::Samples, "value", _) => {
-                    values_of(part(VALUE_PARTS[0])?, part(VALUE_PARTS[1])?, part(VALUE_PARTS[2])?)?
-                }
+                (Table::Samples, "value", _) => values_of(part(VALUE_PARTS[0])?, part(VALUE_PARTS[1])?, part(VALUE_PARTS[2])?)?,
                 (Table::Histograms, "positive_counts", Some([positive, _])) => Arc::clone(positive),
                 (Table::Histograms, "negative_counts", Some([_, negative])) => Arc::clone(negative),
                 (_, name, _) => match stored.column_by_name(name) {

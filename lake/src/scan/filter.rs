@@ -22,7 +22,8 @@ pub(super) fn row_filter(footer: &Footer, tests: &[ColumnTest]) -> Option<RowFil
         let Some(bounds) = Bounds::of(&test.test, field.data_type()) else { continue };
         match (&test.test, bounds, field.data_type()) {
             (Test::In(_), Bounds::In(values), DataType::Int64) => {
-                let ids: HashSet<i64> = values.into_iter().filter_map(|v| if let Value::Int(v) = v { Some(v) } else { None }).collect();
+                let ids: HashSet<i64> =
+                    values.into_iter().filter_map(|v| if let Value::Int(v) = v { Some(v) } else { None }).collect();
                 predicates.push((0, predicate(parquet, position, move |column| Ok(int_in(column, &ids)))));
             }
             (Test::In(_), Bounds::In(values), DataType::FixedSizeBinary(_)) => {

@@ -61,7 +61,12 @@ impl ScanSpec {
     }
 }
 
-pub(crate) fn scan(store: Arc<dyn ObjectStore>, caches: Arc<Caches>, file: Arc<FileEntry>, spec: ScanSpec) -> Result<BatchStream> {
+pub(crate) fn scan(
+    store: Arc<dyn ObjectStore>,
+    caches: Arc<Caches>,
+    file: Arc<FileEntry>,
+    spec: ScanSpec,
+) -> Result<BatchStream> {
     let plan = decode::Projection::new(file.table, &spec.columns)?;
     Ok(stream::stream(store, caches, file, spec, plan))
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
-use catalog::schema::{self, time_column};
 use catalog::FileEntry;
+use catalog::schema::{self, time_column};
 use parquet::arrow::arrow_reader::RowSelection;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::ParquetMetaData;
 
+use super::ScanSpec;
 use super::metrics::ScanMetrics;
 use super::prune::{Bounds, Value};
-use super::ScanSpec;
 use crate::cache::Footer;
 use crate::index::{BLOCK_ROWS, IndexReader, id_hash};
 use crate::predicate::{ColumnTest, Scalar, Test};

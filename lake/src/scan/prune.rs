@@ -53,7 +53,9 @@ impl Value {
             DataType::Int8 => Self::Int(array.as_primitive::<Int8Type>().value(row).into()),
             DataType::Int32 => Self::Int(array.as_primitive::<Int32Type>().value(row).into()),
             DataType::Int64 => Self::Int(array.as_primitive::<Int64Type>().value(row)),
-            DataType::Timestamp(TimeUnit::Millisecond, _) => Self::Int(array.as_primitive::<TimestampMillisecondType>().value(row)),
+            DataType::Timestamp(TimeUnit::Millisecond, _) => {
+                Self::Int(array.as_primitive::<TimestampMillisecondType>().value(row))
+            }
             DataType::Timestamp(TimeUnit::Nanosecond, _) => Self::Int(array.as_primitive::<TimestampNanosecondType>().value(row)),
             DataType::Float64 => Self::Float(array.as_primitive::<Float64Type>().value(row)),
             DataType::Utf8 => Self::Bytes(array.as_string::<i32>().value(row).as_bytes().to_vec()),

@@ -47,7 +47,8 @@ impl Scan {
         }
         let Some(decoder) = &mut self.decoder else { return Ok(None) };
         loop {
-            let failed = |e: &dyn std::fmt::Display| Error::Decode { table: self.file.table, file: self.file.id, reason: e.to_string() };
+            let failed =
+                |e: &dyn std::fmt::Display| Error::Decode { table: self.file.table, file: self.file.id, reason: e.to_string() };
             match decoder.try_decode().map_err(|e| failed(&e))? {
                 DecodeResult::NeedsData(ranges) => {
                     let bytes = self.caches.ranges(self.store.as_ref(), &self.file, ranges.clone()).await?;

@@ -190,7 +190,8 @@ fn open_s3(config: &StoreConfig, rest: &str, environment: &HashMap<String, Strin
     }
     let has = |name: &str| options.contains_key(name) || options.contains_key(&format!("aws_{name}"));
     let signed = has("access_key_id") && has("secret_access_key");
-    let role = has("web_identity_token_file") || has("container_credentials_relative_uri") || has("container_credentials_full_uri");
+    let role =
+        has("web_identity_token_file") || has("container_credentials_relative_uri") || has("container_credentials_full_uri");
     let unsigned = check_auth(&config.url, auth.as_deref(), signed || role)?;
     let endpoint = options.get("endpoint").or_else(|| options.get("aws_endpoint")).cloned();
     let path_style = match path_style.as_deref() {
@@ -242,7 +243,11 @@ fn open_gcs(config: &StoreConfig, rest: &str, environment: &HashMap<String, Stri
     Ok(prefixed(store, prefix))
 }
 
-fn open_azure(config: &StoreConfig, rest: &str, environment: &HashMap<String, String>) -> Result<Arc<dyn ObjectStore>, StoreError> {
+fn open_azure(
+    config: &StoreConfig,
+    rest: &str,
+    environment: &HashMap<String, String>,
+) -> Result<Arc<dyn ObjectStore>, StoreError> {
     let (container, prefix) = bucket_and_prefix(&config.url, rest)?;
     let mut options = resolve(&config.options, environment)?;
     let auth = options.remove("auth");

@@ -16,7 +16,8 @@ async fn read(store: &dyn ObjectStore, path: &str) -> Vec<u8> {
 
 async fn names(store: &dyn ObjectStore, prefix: Option<&str>) -> Vec<String> {
     let prefix = prefix.map(Path::from);
-    let mut names: Vec<String> = store.list(prefix.as_ref()).map_ok(|m| m.location.to_string()).try_collect().await.expect("list");
+    let mut names: Vec<String> =
+        store.list(prefix.as_ref()).map_ok(|m| m.location.to_string()).try_collect().await.expect("list");
     names.sort();
     names
 }

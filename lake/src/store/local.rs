@@ -345,7 +345,8 @@ impl MultipartUpload for LocalUpload {
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        let (folder, place, state, expected) = (Arc::clone(&self.folder), self.place.clone(), Arc::clone(&self.state), self.offset);
+        let (folder, place, state, expected) =
+            (Arc::clone(&self.folder), self.place.clone(), Arc::clone(&self.state), self.offset);
         blocking(move || {
             let mut state = state.lock();
             if state.written != expected {
@@ -503,7 +504,8 @@ mod tests {
         upload.complete().await.expect("complete");
         assert_eq!(other.get(&Path::from("a/slow")).await.expect("get").bytes().await.expect("bytes"), "slow");
         drop((upload, living, other));
-        let left: Vec<_> = fs::read_dir(folder.path().join(STAGING)).expect("staging").map(|e| e.expect("entry").file_name()).collect();
+        let left: Vec<_> =
+            fs::read_dir(folder.path().join(STAGING)).expect("staging").map(|e| e.expect("entry").file_name()).collect();
         assert_eq!(left, [ENTRY_LOCK]);
     }
 

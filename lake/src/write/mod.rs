@@ -242,7 +242,12 @@ pub(crate) fn leaf_type(table: Table, path: &[String]) -> arrow::datatypes::Data
 
 /// Panics unless the encodings of a column chunk are those of the layout.
 #[cfg(test)]
-pub(crate) fn check_encodings(table: Table, path: &[String], data_type: &arrow::datatypes::DataType, found: &[parquet::basic::Encoding]) {
+pub(crate) fn check_encodings(
+    table: Table,
+    path: &[String],
+    data_type: &arrow::datatypes::DataType,
+    found: &[parquet::basic::Encoding],
+) {
     use parquet::basic::Encoding;
     // Levels are always run lengths; a dictionary's own page is PLAIN.
     let levels_or_dictionary = |e: &&Encoding| !matches!(**e, Encoding::RLE | Encoding::PLAIN);

@@ -102,7 +102,11 @@ impl Capped {
                 length(0).max(fits.saturating_mul(length(2)))
             }
             Cap::Range => {
-                let (start, stop) = if arrays.len() == 1 { (0, number(0).unwrap_or(0)) } else { (number(0).unwrap_or(0), number(1).unwrap_or(0)) };
+                let (start, stop) = if arrays.len() == 1 {
+                    (0, number(0).unwrap_or(0))
+                } else {
+                    (number(0).unwrap_or(0), number(1).unwrap_or(0))
+                };
                 let step = arrays.get(2).map_or(1, |a| step(a, row)).unsigned_abs().max(1);
                 stop.abs_diff(start) / step
             }

@@ -385,7 +385,10 @@ fn stored_columns(plan: &ScanPlan, windowed: bool) -> Vec<String> {
     columns.into_iter().map(str::to_owned).collect()
 }
 
-async fn load_labels(plan: &ScanPlan, pool: &Arc<dyn datafusion::execution::memory_pool::MemoryPool>) -> Result<Vec<(Lookup, Arc<Labels>)>> {
+async fn load_labels(
+    plan: &ScanPlan,
+    pool: &Arc<dyn datafusion::execution::memory_pool::MemoryPool>,
+) -> Result<Vec<(Lookup, Arc<Labels>)>> {
     let mut labels = Vec::new();
     for &column in &plan.columns {
         if let Source::Lookup(lookup) = plan.table.columns[column].source {

@@ -87,8 +87,7 @@ pub(crate) fn whole_days(range: TimeRange) -> TimeRange {
 
 /// Deals `files` and `fresh` into at most about `target` partitions; at least one.
 pub(crate) fn lay_out(files: Vec<Arc<FileEntry>>, fresh: Option<Fresh>, identity: Option<Identity>, target: usize) -> Vec<Share> {
-    let units: Vec<Unit> =
-        files.into_iter().map(Unit::File).chain(fresh.map(|fresh| Unit::Fresh(Arc::new(fresh)))).collect();
+    let units: Vec<Unit> = files.into_iter().map(Unit::File).chain(fresh.map(|fresh| Unit::Fresh(Arc::new(fresh)))).collect();
     let bytes: u64 = units.iter().map(Unit::bytes).sum();
     let target = usize::try_from(bytes / PARTITION_BYTES_MIN).unwrap_or(usize::MAX).clamp(1, target.max(1));
     let mut shares = match identity {

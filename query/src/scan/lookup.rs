@@ -60,7 +60,8 @@ impl DictionaryCache {
         }
         let columns = lookup.columns();
         let spec = ScanSpec::all(columns.iter().copied());
-        let batches: Vec<RecordBatch> = view.lake().scan(file, spec).map_err(Error::from)?.map_err(Error::from).try_collect().await?;
+        let batches: Vec<RecordBatch> =
+            view.lake().scan(file, spec).map_err(Error::from)?.map_err(Error::from).try_collect().await?;
         let chunk = Arc::new(Chunk::new(lookup, &batches)?);
         self.chunks.insert(key, Arc::clone(&chunk)).await;
         Ok(chunk)
@@ -143,7 +144,8 @@ impl Dictionary {
         let files = view.files(lookup.table, super::layout::whole_days(time));
         view.open(&files)?;
         let cache = Arc::clone(view.dictionaries());
-        let mut loads = futures::stream::iter(files.into_iter().map(|file| cache.chunk(view, lookup, file))).buffered(READS_AT_ONCE);
+        let mut loads =
+            futures::stream::iter(files.into_iter().map(|file| cache.chunk(view, lookup, file))).buffered(READS_AT_ONCE);
         while let Some(chunk) = loads.try_next().await? {
             reservation.try_grow(chunk.memory_bytes())?;
             chunks.push(chunk);
@@ -274,7 +276,8 @@ impl Labels {
             .iter()
             .map(|id| {
                 if last.0 != Some(id) {
-                    let found = id.and_then(|id| self.rows.get(&id)).map_or((0, 0), |(chunk, row)| (*chunk as usize, *row as usize));
+                    let found =
+                        id.and_then(|id| self.rows.get(&id)).map_or((0, 0), |(chunk, row)| (*chunk as usize, *row as usize));
                     last = (Some(id), found);
                 }
                 last.1

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Float64Array, GenericListArray, Int64Array, ListArray, MapArray,
-    MapBuilder, MapFieldNames, RecordBatch, RecordBatchOptions, StringArray, StringBuilder, StringViewBuilder, StructArray,
+    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Float64Array, GenericListArray, Int64Array, ListArray,
+    MapArray, MapBuilder, MapFieldNames, RecordBatch, RecordBatchOptions, StringArray, StringBuilder, StringViewBuilder,
+    StructArray,
 };
 use arrow::compute::{cast, filter_record_batch, take};
 use arrow::datatypes::{DataType, Int32Type, SchemaRef};
@@ -31,7 +32,12 @@ pub(super) struct Presenter {
 
 impl Presenter {
     /// `columns` are positions in [`SqlTable::columns`]; `labels` has every lookup among them.
-    pub(super) fn new(table: &'static SqlTable, columns: &[usize], schema: SchemaRef, labels: Vec<(Lookup, Arc<Labels>)>) -> Self {
+    pub(super) fn new(
+        table: &'static SqlTable,
+        columns: &[usize],
+        schema: SchemaRef,
+        labels: Vec<(Lookup, Arc<Labels>)>,
+    ) -> Self {
         let sources = columns.iter().map(|&i| table.columns[i].source).collect();
         Self { table, schema, sources, labels }
     }
@@ -42,7 +48,8 @@ impl Presenter {
             return self.events(batch);
         }
         let columns = self.sources.iter().zip(self.schema.fields());
-        let columns = columns.map(|(source, field)| self.column(*source, batch, field.data_type())).collect::<Result<Vec<_>>>()?;
+        let columns =
+            columns.map(|(source, field)| self.column(*source, batch, field.data_type())).collect::<Result<Vec<_>>>()?;
         self.batch(columns, batch.num_rows())
     }
 
@@ -228,7 +235,9 @@ enum Values<'b> {
 pub(super) fn merge_attributes(batch: &RecordBatch) -> Result<MapArray> {
     let mut parts: Vec<(&MapArray, &StringArray, Values<'_>)> = Vec::with_capacity(ATTRIBUTES.len());
     for name in ATTRIBUTES {
-        let Some(map) = stored(batch, name)?.as_map_opt() else { return Err(DataFusionError::Internal("expected an attribute map".to_owned())) };
+        let Some(map) = stored(batch, name)?.as_map_opt() else {
+            return Err(DataFusionError::Internal("expected an attribute map".to_owned()));
+        };
         if map.entries().is_empty() {
             continue; // most batches have no attribute of most kinds
         }

@@ -5,8 +5,7 @@ use catalog::Table;
 use super::{Identity, Keep, Lookup, RESOURCE, Shape, Source, SqlTable, column, from};
 
 /// The labels of a log stream, found by `stream_id`.
-const LABELS: Source =
-    Source::Lookup(Lookup { key: "stream_id", table: Table::Streams, id: "stream_id", map: Some("labels") });
+const LABELS: Source = Source::Lookup(Lookup { key: "stream_id", table: Table::Streams, id: "stream_id", map: Some("labels") });
 
 pub(super) fn tables() -> Vec<SqlTable> {
     vec![logs(), streams()]

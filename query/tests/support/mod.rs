@@ -53,8 +53,7 @@ impl World {
         let catalog = Catalog::open(Arc::clone(&store), env.clone(), CatalogConfig::default()).await.unwrap();
         let lake = Lake::open(store, catalog, env.clone(), LakeConfig::default());
         let buffers = Arc::new(Buffers::default());
-        let engine =
-            Engine::new(Arc::clone(&lake), Arc::clone(&buffers) as Arc<dyn FreshRows>, env.clone(), config).unwrap();
+        let engine = Engine::new(Arc::clone(&lake), Arc::clone(&buffers) as Arc<dyn FreshRows>, env.clone(), config).unwrap();
         Self { lake, buffers, engine, env }
     }
 
@@ -67,11 +66,8 @@ impl World {
 
     /// Puts rows into memory.
     pub fn buffer(&self, tenant: &TenantId, table: Table, rows: Value) {
-        let generation = FreshGeneration {
-            writer: self.env.new_uuid(),
-            first: 1,
-            tables: HashMap::from([(table, vec![batch(table, rows)])]),
-        };
+        let generation =
+            FreshGeneration { writer: self.env.new_uuid(), first: 1, tables: HashMap::from([(table, vec![batch(table, rows)])]) };
         self.buffers.tenants.lock().unwrap().entry(tenant.clone()).or_default().push(generation);
     }
 

@@ -35,8 +35,7 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 7] =
-        [Self::Json, Self::JsonLines, Self::Csv, Self::Arrow, Self::Parquet, Self::Pretty, Self::Markdown];
+    pub const ALL: [Self; 7] = [Self::Json, Self::JsonLines, Self::Csv, Self::Arrow, Self::Parquet, Self::Pretty, Self::Markdown];
 
     /// Its name in `format=`.
     pub const fn name(self) -> &'static str {

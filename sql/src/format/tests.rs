@@ -20,7 +20,8 @@ fn batch() -> RecordBatch {
         ("text", Arc::new(StringArray::from(vec![Some("a,b\n|"), Some("")]))),
         ("labels", Arc::new(labels.finish())),
     ];
-    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true))).expect("equal lengths")
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
+        .expect("equal lengths")
 }
 
 fn encode(format: Format) -> Vec<u8> {

@@ -31,10 +31,7 @@ use crate::error::{Error, Result};
 
 /// The routes of SQL. The tenant is a [`TenantId`] among the request's extensions.
 pub fn router(engine: Arc<SqlEngine>) -> Router {
-    Router::new()
-        .route("/api/v1/sql", get(query).post(query))
-        .route("/api/v1/sql/{id}", delete(cancel))
-        .with_state(engine)
+    Router::new().route("/api/v1/sql", get(query).post(query)).route("/api/v1/sql/{id}", delete(cancel)).with_state(engine)
 }
 
 async fn query(State(engine): State<Arc<SqlEngine>>, tenant: Option<Extension<TenantId>>, request: Request) -> Response {
@@ -53,11 +50,7 @@ async fn query(State(engine): State<Arc<SqlEngine>>, tenant: Option<Extension<Te
     }
 }
 
-async fn cancel(
-    State(engine): State<Arc<SqlEngine>>,
-    tenant: Option<Extension<TenantId>>,
-    Path(id): Path<String>,
-) -> Response {
+async fn cancel(State(engine): State<Arc<SqlEngine>>, tenant: Option<Extension<TenantId>>, Path(id): Path<String>) -> Response {
     let cancelled: Result<()> = match (tenant, Uuid::parse_str(&id)) {
         (None, _) => Err(Error::Internal { id: Uuid::nil(), message: "the request carries no tenant".to_owned() }),
         (Some(Extension(tenant)), Ok(uuid)) if engine.cancel(&tenant, uuid) => Ok(()),

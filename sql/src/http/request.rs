@@ -83,7 +83,9 @@ impl Options {
     fn pairs(&mut self, encoded: &[u8]) -> Result<()> {
         for (key, value) in url::form_urlencoded::parse(encoded) {
             match &*key {
-                "params" => self.params = serde_json::from_str(&value).map_err(|e| wrong("params", &format!("is no JSON: {e}")))?,
+                "params" => {
+                    self.params = serde_json::from_str(&value).map_err(|e| wrong("params", &format!("is no JSON: {e}")))?
+                }
                 _ => self.set(&key, &value)?,
             }
         }
@@ -109,7 +111,9 @@ impl Options {
             "query" | "q" | "sql" => self.query = Some(value.to_owned()),
             "format" | "default_format" => {
                 let names = Format::ALL.map(Format::name).join(", ");
-                let unknown = || wrong("format", &format!("{:?} is unknown; known are {names}", value.chars().take(40).collect::<String>()));
+                let unknown = || {
+                    wrong("format", &format!("{:?} is unknown; known are {names}", value.chars().take(40).collect::<String>()))
+                };
                 self.format = Some(Format::from_name(value).ok_or_else(unknown)?);
             }
             "snapshot" => self.snapshot = Some(number("snapshot", value)?),

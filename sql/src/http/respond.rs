@@ -52,7 +52,8 @@ pub(super) async fn answer(mut stream: QueryStream, format: Format) -> Result<Re
     };
     response = response.header(TRAILER, "x-query-status, x-query-rows");
     let state = Sending { first: Some(first), stream, encoder: Some(encoder), end: None };
-    let frames = try_unfold(state, |mut state| async move { Ok::<_, std::io::Error>(state.next().await?.map(|frame| (frame, state))) });
+    let frames =
+        try_unfold(state, |mut state| async move { Ok::<_, std::io::Error>(state.next().await?.map(|frame| (frame, state))) });
     build(response, Body::new(StreamBody::new(frames)))
 }
 

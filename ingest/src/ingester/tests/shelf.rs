@@ -84,7 +84,11 @@ fn unavailable() -> catalog::Error {
 }
 
 impl Pinned {
-    fn apply(&mut self, operations: &[Operation], written: &HashMap<FileId, Arc<(TenantId, RecordBatch)>>) -> catalog::Result<u32> {
+    fn apply(
+        &mut self,
+        operations: &[Operation],
+        written: &HashMap<FileId, Arc<(TenantId, RecordBatch)>>,
+    ) -> catalog::Result<u32> {
         let mut ranges = 0;
         let mut new = HashSet::new();
         for operation in operations {
