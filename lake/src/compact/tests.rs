@@ -17,6 +17,8 @@ use proptest::prelude::*;
 use super::merge::{MergeTotals, merge};
 use super::*;
 
+mod passes;
+
 /// A sample: metric, sid, ts in ms, value.
 type Sample = (u8, i64, i64, i32);
 
