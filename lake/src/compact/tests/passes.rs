@@ -147,7 +147,13 @@ async fn a_failing_store_loses_nothing() {
         let world = World::open(Arc::new(RetryStore::new(Arc::new(faulty.clone()), entropy, policy)), seed).await;
         world.flush_samples(1).await;
         let expected = world.answer().await;
-        faulty.set(Faults { fail_before: 0.1, fail_after: 0.1, torn_multipart: 0.2, only: "data/".to_owned(), ..Faults::default() });
+        faulty.set(Faults {
+            fail_before: 0.1,
+            fail_after: 0.1,
+            torn_multipart: 0.2,
+            only: "data/".to_owned(),
+            ..Faults::default()
+        });
         for _ in 0..5 {
             world.compactor().force().await.expect("the manifest answers");
         }
@@ -263,7 +269,8 @@ async fn check_finds_what_is_broken_and_goes_on() {
 async fn spans_are_numbered_at_level_1() {
     let world = World::in_memory(7).await;
     let span = |ts: i64, id: u8, parent: u8| {
-        let fixed = |byte: u8, width| Arc::new(FixedSizeBinaryArray::try_from_iter([vec![byte; width]].into_iter()).expect("fixed"));
+        let fixed =
+            |byte: u8, width| Arc::new(FixedSizeBinaryArray::try_from_iter([vec![byte; width]].into_iter()).expect("fixed"));
         let given: Vec<(&str, ArrayRef)> = vec![
             ("trace_id", fixed(1, 16)),
             ("ts", Arc::new(TimestampNanosecondArray::from_iter_values([ts]).with_timezone("UTC"))),
