@@ -1,8 +1,8 @@
 //! Checks a lake: that everything the manifest names is there, whole, and says what the manifest says.
 //!
 //! ```text
-//! log: a chain without gaps ─► each live file: there, size, crc32, footer, rows ─► deep: order and statistics of every row
-//!                            └► objects that nothing names: orphans
+//! every log entry and checkpoint ─► each live file: there, size, crc32, footer, rows ─► deep: order and statistics of every row
+//!                                └► objects that nothing names: orphans
 //! ```
 //! It reads only. One bad file never hides the others: whatever is wrong with it becomes a [`Finding`].
 
@@ -16,7 +16,7 @@ use arrow::datatypes::{DataType, Int64Type};
 use catalog::{FileEntry, FileId, TimeRange, Timestamp, schema};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStoreExt};
+use object_store::ObjectStoreExt;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
 use crate::compact::Keys;
@@ -77,8 +77,10 @@ pub struct Progress {
 pub struct CheckReport {
     /// The snapshot that was checked.
     pub snapshot: u64,
-    /// Log entries on the store.
+    /// Log entries that were read.
     pub log_entries: u64,
+    /// Checkpoints that were read with all their parts.
+    pub checkpoints: u64,
     /// Live files that were checked.
     pub files: u64,
     /// Their rows, by the manifest.
@@ -110,7 +112,10 @@ pub async fn check(lake: &Arc<Lake>, options: CheckOptions, progress: impl Fn(Pr
     let snapshot = lake.catalog().pin();
     let files: Vec<Arc<FileEntry>> = snapshot.leaves().flat_map(|(_, _, _, leaf)| leaf.files().iter().cloned()).collect();
     let mut report = CheckReport { snapshot: snapshot.id(), ..CheckReport::default() };
-    check_log(lake, &mut report).await?;
+    let audit = lake.catalog().audit().await?;
+    (report.log_entries, report.checkpoints) = (audit.log_entries, audit.checkpoints);
+    let broken = audit.broken.into_iter().map(|(path, what)| Finding { severity: Severity::Error, path, what });
+    report.findings.extend(broken);
 
     let known: HashSet<FileId> = files.iter().map(|file| file.id).chain(snapshot.dead_files().map(|file| file.id)).collect();
     for object in objects.iter().filter(|object| !known.contains(&object.id)) {
@@ -143,32 +148,6 @@ pub async fn check(lake: &Arc<Lake>, options: CheckOptions, progress: impl Fn(Pr
         progress(done);
     }
     Ok(report)
-}
-
-/// The entries of the log must be numbered without gaps. Their content was read when the catalog was opened.
-async fn check_log(lake: &Lake, report: &mut CheckReport) -> Result<()> {
-    let root = Path::from("catalog");
-    let failed = |source| Error::Store { path: root.clone(), source };
-    let metas: Vec<ObjectMeta> = lake.store().list(Some(&root)).try_collect().await.map_err(failed)?;
-    let in_log = |path: &Path| path.parts().rev().nth(1).is_some_and(|part| part.as_ref() == "log");
-    let mut entries: Vec<(u64, Path)> = metas
-        .iter()
-        .filter(|meta| in_log(&meta.location))
-        .filter_map(|meta| Some((meta.location.filename()?.get(..20)?.parse().ok()?, meta.location.clone())))
-        .collect();
-    entries.sort();
-    report.log_entries = entries.len() as u64;
-    for pair in entries.windows(2) {
-        if pair[1].0 != pair[0].0 + 1 {
-            let what = format!("log entries {} to {} are missing before it", pair[0].0 + 1, pair[1].0 - 1);
-            report.findings.push(Finding { severity: Severity::Error, path: pair[1].1.clone(), what });
-        }
-    }
-    for meta in metas.iter().filter(|meta| meta.size == 0) {
-        let what = "is empty".to_owned();
-        report.findings.push(Finding { severity: Severity::Error, path: meta.location.clone(), what });
-    }
-    Ok(())
 }
 
 /// Everything that is wrong with one file.

@@ -26,6 +26,7 @@
 
 mod access;
 mod apply;
+mod audit;
 mod catalog;
 mod checkpoint;
 mod codec;
@@ -50,6 +51,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use audit::Audit;
 pub use catalog::Catalog;
 pub use codec::{LogEntry, decode_log_entry, encode_log_entry};
 pub use config::CatalogConfig;

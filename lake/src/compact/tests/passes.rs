@@ -251,6 +251,9 @@ async fn check_finds_what_is_broken_and_goes_on() {
     let middle = body.len() / 2;
     body[middle] ^= 1;
     store.put(&files[7].path(), body.into()).await.expect("put");
+    world.lake.catalog().checkpoint().await.expect("checkpoint");
+    let entry = Path::from("catalog/0/log/00000000000000000009");
+    store.put(&entry, "nonsense".into()).await.expect("put");
     store.put(&Path::from("data/stranger"), "x".into()).await.expect("put");
     let last = std::sync::Mutex::new(crate::check::Progress::default());
     let progress = |at| *last.lock().expect("one thread") = at;
@@ -258,9 +261,10 @@ async fn check_finds_what_is_broken_and_goes_on() {
     assert!(!report.is_healthy());
     let mut errors: Vec<_> = report.findings.iter().filter(|f| f.severity == crate::check::Severity::Error).collect();
     errors.sort_by_key(|finding| finding.what.clone());
-    assert_eq!(errors.len(), 2);
-    assert_eq!((&errors[0].path, errors[0].what.contains("crc32")), (&files[7].path(), true));
-    assert_eq!((&errors[1].path, errors[1].what.as_str()), (&files[3].path(), "is missing"));
+    let paths: Vec<_> = errors.iter().map(|finding| &finding.path).collect();
+    assert_eq!(paths, [&entry, &files[7].path(), &files[3].path()]);
+    assert!(errors[1].what.contains("crc32") && errors[2].what == "is missing");
+    assert_eq!((report.log_entries, report.checkpoints), (59, 1));
     let last = *last.lock().expect("one thread");
     assert_eq!((last.files, last.files_total, report.files), (60, 60, 60));
 }
