@@ -66,8 +66,11 @@ impl Numberer {
 
     /// Takes the next rows and gives back those whose traces are complete.
     fn push(&mut self, batch: RecordBatch) -> Result<Option<RecordBatch>> {
+        if batch.num_rows() == 0 {
+            return Ok(None);
+        }
         let traces = fixed(&batch, "trace_id")?;
-        let last = traces.value(batch.num_rows().saturating_sub(1)).to_vec();
+        let last = traces.value(batch.num_rows() - 1).to_vec();
         let cut = (0..batch.num_rows()).rev().take_while(|row| traces.value(*row) == last).last().unwrap_or(0);
         let continues =
             cut == 0 && self.pending.first().is_some_and(|first| fixed(first, "trace_id").is_ok_and(|ids| ids.value(0) == last));
