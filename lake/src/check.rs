@@ -20,7 +20,7 @@ use object_store::ObjectStoreExt;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
 use crate::compact::Keys;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gc;
 use crate::lake::Lake;
 use crate::scan::ScanSpec;
