@@ -24,10 +24,7 @@ pub struct ReceiveConfig {
     pub text_bytes_max: usize,
     /// Events or links of one span; a span with more is refused.
     pub span_items_max: usize,
-    /// How far ahead of this node's clock a record's time may lie, e.g. `"10m"`.
-    #[serde(with = "humantime_serde")]
-    pub future_max: Duration,
-    /// How far behind this node's clock a record's time may lie; unset: any past is taken.
+    /// How far behind this node's clock a log record or span may lie, e.g. `"7d"`; unset: any past is taken. Any future is.
     #[serde(with = "humantime_serde")]
     pub past_max: Option<Duration>,
     /// Memory for the ids of streams and resources that are stored already, in bytes.
@@ -44,7 +41,6 @@ impl Default for ReceiveConfig {
             attribute_bytes_max: 64 << 10,
             text_bytes_max: 1 << 20,
             span_items_max: 1_024,
-            future_max: Duration::from_secs(600),
             past_max: None,
             seen_ids_bytes: 32 * MIB,
         }
@@ -74,10 +70,10 @@ impl ReceiveConfig {
             ("decompressed_bytes_max", self.decompressed_bytes_max),
             ("in_flight_bytes_max", self.in_flight_bytes_max),
         ];
-        // Offsets within Arrow text columns and frames of gRPC are 32 bits.
+        // Offsets within Arrow text columns have 31 bits, and attribute values grow up to elevenfold as JSON.
         for (key, value) in sizes {
-            if value == 0 || (key != "in_flight_bytes_max" && value > 1 << 30) {
-                return Err(InvalidReceiveConfig { key, value, bound: "between 1 and 1 GiB" });
+            if value == 0 || (key != "in_flight_bytes_max" && value > 128 * MIB) {
+                return Err(InvalidReceiveConfig { key, value, bound: "between 1 and 128 MiB" });
             }
         }
         let largest = self.body_bytes_max.max(self.decompressed_bytes_max);
@@ -98,5 +94,21 @@ impl ReceiveConfig {
             Some((key, value)) => Err(InvalidReceiveConfig { key, value: value as u64, bound: "at least 1" }),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_checked() {
+        let key_of = |config: ReceiveConfig| config.validate().err().map(|e| e.key);
+        let default = ReceiveConfig::default();
+        assert_eq!(key_of(default.clone()), None);
+        assert_eq!(key_of(ReceiveConfig { body_bytes_max: 0, ..default.clone() }), Some("body_bytes_max"));
+        assert_eq!(key_of(ReceiveConfig { decompressed_bytes_max: 129 * MIB, ..default.clone() }), Some("decompressed_bytes_max"));
+        assert_eq!(key_of(ReceiveConfig { in_flight_bytes_max: MIB, ..default.clone() }), Some("in_flight_bytes_max"));
+        assert_eq!(key_of(ReceiveConfig { attributes_max: 0, ..default }), Some("attributes_max"));
     }
 }
