@@ -73,11 +73,6 @@ impl<'a> Column<'a> {
         matches!(self.values, Values::Null) || self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
 
-    /// Whether the value would be a JSON object or array.
-    pub(super) fn is_nested(&self) -> bool {
-        matches!(self.values, Values::List(..) | Values::Map(..) | Values::Struct(_))
-    }
-
     /// The value without JSON's quotes; nested values as JSON.
     pub(super) fn write_plain(&self, row: usize, out: &mut Vec<u8>) {
         match &self.values {
