@@ -8,7 +8,7 @@
 //! ```
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow::array::{Array, RecordBatch};
@@ -109,7 +109,9 @@ pub struct QueryStream {
 struct Counted {
     rows: AtomicU64,
     bytes: AtomicU64,
-    truncated: AtomicU64,
+    truncated: AtomicBool,
+    /// Whether the answer is whole; a task that dies leaves it unset.
+    whole: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -215,6 +217,9 @@ impl QueryStream {
     /// The next batch; `None` at the end. After an error nothing more comes.
     pub async fn next(&mut self) -> Option<Result<RecordBatch>> {
         match tokio::time::timeout_at(self.deadline.at + Duration::from_millis(250), self.batches.recv()).await {
+            Ok(None) if !self.counted.whole.swap(true, Ordering::Relaxed) => {
+                Some(Err(Error::Internal { id: self.id, message: "the query's task died".to_owned() }))
+            }
             Ok(next) => next,
             Err(_) => {
                 self.batches.close();
@@ -235,7 +240,7 @@ impl QueryStream {
             bytes_scanned,
             memory_peak_bytes: self.session.memory_peak(),
             elapsed_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            truncated: self.counted.truncated.load(Ordering::Relaxed) > 0,
+            truncated: self.counted.truncated.load(Ordering::Relaxed),
         }
     }
 }
@@ -260,6 +265,7 @@ struct Work {
 impl Work {
     async fn run(self, checked: Checked, ready: oneshot::Sender<Planned>, sender: mpsc::Sender<Result<RecordBatch>>) {
         let (id, deadline, token) = (self.id, self.deadline, self.token.clone());
+        let started = Instant::now();
         let mut ready = Some(ready);
         let outcome = {
             let work = self.answer(checked, &mut ready, &sender);
@@ -269,6 +275,8 @@ impl Work {
                 () = tokio::time::sleep_until(deadline.at) => Err(deadline.passed()),
             }
         };
+        metrics::histogram!("telelake_sql_query_seconds").record(started.elapsed().as_secs_f64());
+        self.counted.whole.store(true, Ordering::Relaxed);
         let Err(error) = outcome else { return };
         metrics::counter!("telelake_sql_errors_total", "kind" => format!("{:?}", error.kind())).increment(1);
         if matches!(error.kind(), catalog::ErrorKind::Internal | catalog::ErrorKind::Corrupt | catalog::ErrorKind::Unavailable) {
@@ -347,7 +355,7 @@ impl Work {
         let cut = batch.num_rows() as u64 > room;
         let batch = if cut { batch.slice(0, room as usize) } else { batch };
         if cut {
-            self.counted.truncated.store(1, Ordering::Relaxed);
+            self.counted.truncated.store(true, Ordering::Relaxed);
         }
         let rows = before + batch.num_rows() as u64;
         self.counted.rows.store(rows, Ordering::Relaxed);
