@@ -257,3 +257,134 @@ pub(super) fn times_ns(column: &dyn Array) -> Result<(&[i64], i64)> {
     };
     Ok((values, unit))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, TimestampMillisecondArray};
+    use arrow::datatypes::{Float64Type, Int64Type, TimestampMillisecondType};
+    use catalog::{FileEntry, FileId, Level, Partition, Table, TenantId};
+    use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, UnboundedMemoryPool};
+    use proptest::prelude::*;
+
+    use super::super::layout::{Fresh, lay_out};
+    use super::*;
+
+    /// Id, milliseconds, value.
+    type Row = (i64, i64, f64);
+
+    fn batch(rows: &[Row]) -> RecordBatch {
+        let ids = Int64Array::from_iter_values(rows.iter().map(|r| r.0));
+        let times = TimestampMillisecondArray::from_iter_values(rows.iter().map(|r| r.1)).with_timezone("UTC");
+        let values = arrow::array::Float64Array::from_iter_values(rows.iter().map(|r| r.2));
+        RecordBatch::try_from_iter([("sid", Arc::new(ids) as _), ("ts", Arc::new(times) as _), ("value", Arc::new(values) as _)])
+            .expect("equal lengths")
+    }
+
+    fn rows(batch: &RecordBatch) -> Vec<Row> {
+        let (ids, times) = (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_primitive::<TimestampMillisecondType>());
+        let values = batch.column(2).as_primitive::<Float64Type>();
+        (0..batch.num_rows()).map(|i| (ids.value(i), times.value(i), values.value(i))).collect()
+    }
+
+    fn time(rows: &[Row]) -> TimeRange {
+        let at = |ms: Option<i64>| Timestamp::from_millis(ms.unwrap_or(0));
+        TimeRange::new(at(rows.iter().map(|r| r.1).min()), at(rows.iter().map(|r| r.1).max()))
+    }
+
+    fn file(id: usize, rows: &[Row]) -> Arc<FileEntry> {
+        let id_range = rows.iter().map(|r| r.0).min().zip(rows.iter().map(|r| r.0).max());
+        Arc::new(FileEntry {
+            id: FileId::from_u128(id as u128),
+            tenant: TenantId::anonymous(),
+            table: Table::Samples,
+            partition: Partition::of(Table::Samples, time(rows).start),
+            level: Level::L0,
+            bytes: 1 << 20,
+            rows: rows.len() as u64,
+            time: time(rows),
+            key_range: None,
+            id_range,
+            index: None,
+            footer_bytes: 0,
+            crc32: 0,
+            raw_bytes: 0,
+            schema_version: 1,
+        })
+    }
+
+    /// Feeds files (oldest first) and fresh rows through the layout and a filter per partition.
+    fn dedup(files: &[Vec<Row>], fresh: &[Row], keep: Keep, batch_rows: usize) -> Vec<Row> {
+        let identity = Identity { id: "sid", per_day: false, keep };
+        let entries = files.iter().enumerate().map(|(i, rows)| file(i, rows)).collect();
+        let memory = (!fresh.is_empty()).then(|| Fresh { batches: vec![batch(fresh)], time: time(fresh), rows: fresh.len() as u64 });
+        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+        let mut out = Vec::new();
+        for share in lay_out(entries, memory, Some(identity), 3) {
+            let mut dedup = Dedup::new(&share.units, identity, MemoryConsumer::new("test").register(&pool));
+            for unit in &share.units {
+                dedup.start_unit(unit).expect("unbounded");
+                let mut stored = match unit {
+                    Unit::File(file) => files[file.id.as_u128() as usize].clone(),
+                    Unit::Fresh(fresh) => rows(&fresh.batches[0]),
+                };
+                match unit {
+                    Unit::File(_) => stored.sort_by_key(|r| (r.0, r.1)),
+                    Unit::Fresh(_) => {}
+                }
+                stored.retain(|r| share.window.is_none_or(|w| w.contains(Timestamp::from_millis(r.1))));
+                let chunks: Vec<&[Row]> = stored.chunks(batch_rows).collect();
+                let newest_first = matches!(unit, Unit::Fresh(_)) && keep == Keep::Newest;
+                let order: Vec<usize> = if newest_first { (0..chunks.len()).rev().collect() } else { (0..chunks.len()).collect() };
+                for i in order {
+                    out.extend(dedup.push(batch(chunks[i])).expect("unbounded").iter().flat_map(rows));
+                }
+                out.extend(dedup.finish_unit().iter().flat_map(rows));
+            }
+        }
+        out
+    }
+
+    fn any_rows(max: usize) -> impl Strategy<Value = Vec<Row>> {
+        prop::collection::vec((0..4i64, 0..12i64), 1..max)
+            .prop_map(|keys| keys.into_iter().map(|(id, at)| (id, at, 0.0)).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn one_of_equal_rows_stays_and_it_is_the_right_one(
+            mut files in prop::collection::vec(any_rows(30), 0..6),
+            mut fresh in any_rows(30),
+            offsets in prop::collection::vec(0..40i64, 6),
+            batch_rows in 1..9usize,
+            newest: bool,
+        ) {
+            // Values count writes; files lie at different times.
+            let mut written = 0.0;
+            for (rows, offset) in files.iter_mut().zip(&offsets) {
+                for row in rows {
+                    row.1 += offset;
+                    row.2 = written;
+                    written += 1.0;
+                }
+            }
+            for row in &mut fresh {
+                row.2 = written;
+                written += 1.0;
+            }
+            let keep = if newest { Keep::Newest } else { Keep::Oldest };
+            let mut expected = BTreeMap::new();
+            for row in files.iter().flatten().chain(&fresh) {
+                if newest || !expected.contains_key(&(row.0, row.1)) {
+                    expected.insert((row.0, row.1), row.2);
+                }
+            }
+            let mut got = dedup(&files, &fresh, keep, batch_rows);
+            got.sort_by_key(|r| (r.0, r.1));
+            let expected: Vec<Row> = expected.into_iter().map(|((id, at), value)| (id, at, value)).collect();
+            prop_assert_eq!(got, expected);
+        }
+    }
+}

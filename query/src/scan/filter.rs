@@ -406,3 +406,55 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     }
     (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).ok()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::prelude::{col, lit};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(table: &str, filter: &Expr, expected: &str) {
+        let table = SqlTable::by_name(table).expect("known");
+        let pushed = translate_all(table, std::slice::from_ref(filter));
+        let mut parts: Vec<String> = pushed.predicate.all.iter().map(|t| format!("{} {:?}", t.column, t.test)).collect();
+        parts.extend(pushed.time.map(|t| format!("time {:?}..{:?}", t.start, t.end)));
+        assert_eq!(parts.join("; "), expected, "{filter}");
+        let supported = support(table, filter) != TableProviderFilterPushDown::Unsupported;
+        assert_eq!(supported, !expected.is_empty(), "{filter}");
+    }
+
+    #[test]
+    fn filters_become_tests() {
+        check("logs", &col("service").eq(lit("a")), r#"service In([Text("a")])"#);
+        check("logs", &lit("a").eq(col("service")), r#"service In([Text("a")])"#);
+        check("logs", &col("service").eq(lit("a")).or(col("service").eq(lit("b"))), r#"service In([Text("a"), Text("b")])"#);
+        check("logs", &col("service").eq(lit("a")).or(col("level").eq(lit("b"))), "");
+        check("logs", &col("service").not_eq(lit("a")), "");
+        check("logs", &col("body").like(lit("%time_out%x%")), r#"body Contains("time")"#);
+        check("logs", &col("body").not_like(lit("%timeout%")), "");
+        check("logs", &col("trace_id").eq(lit("00ff")), "trace_id In([Bytes([0, 255])])");
+        check("logs", &col("trace_id").eq(lit("0")), "");
+        check("spans", &col("kind").eq(lit("server")), "kind In([Int(2)])");
+        check("spans", &col("duration_ns").gt(lit(5i64)), "duration_ns Between(Some(Int(5)), None)");
+        check("spans", &col("ts").lt(lit(7i64)), "time -9223372036854775808ns..7ns");
+        check("metrics", &col("ts").gt_eq(lit(ScalarValue::TimestampMillisecond(Some(5), None))), "time 5000000ns..9223372036854775807ns");
+        check("metrics", &col("value").gt(lit(1.0)), "");
+        // An event's time is not its span's.
+        check("span_events", &col("ts").lt(lit(7i64)), "");
+        // Of equal dictionary rows one is seen; a filter on what may differ must not choose it.
+        check("metadata", &col("help").eq(lit("x")), "");
+        check("metadata", &col("metric").eq(lit("x")), r#"metric In([Text("x")])"#);
+        check("series", &col("first_ts").lt(lit(7i64)), "time -9223372036854775808ns..86399999999999ns");
+    }
+
+    #[test]
+    fn literals_of_patterns_and_attributes() {
+        for (pattern, expected) in [("%abc%", "abc"), ("a%bcd_e", "bcd"), ("%", ""), (r"100\%x", "100")] {
+            assert_eq!(longest_literal(pattern), expected, "{pattern}");
+        }
+        for (value, expected) in [("GET", true), ("500", false), ("1e3", false), ("true", false), ("[1]", false), ("nan", false), ("", true)] {
+            assert_eq!(only_text(value), expected, "{value}");
+        }
+    }
+}
