@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use catalog::manifest::SnapshotId;
-use catalog::{Env, TenantId};
-use datafusion::execution::SessionStateBuilder;
+use catalog::{Env, TenantId, Timestamp};
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -37,6 +37,7 @@ pub struct Session {
     context: SessionContext,
     view: Arc<View>,
     pool: Arc<QueryPool>,
+    started: Timestamp,
 }
 
 impl Engine {
@@ -112,7 +113,7 @@ impl Engine {
             .with_runtime_env(runtime)
             .with_catalog_list(Arc::new(Namespace::new(Arc::clone(&view))));
         let state = self.functions.install(builder).build();
-        Ok(Session { context: SessionContext::new_with_state(state), view, pool })
+        Ok(Session { context: SessionContext::new_with_state(state), view, pool, started: self.env.now() })
     }
 
     fn session_config(&self) -> SessionConfig {
@@ -134,6 +135,14 @@ impl Session {
     /// DataFusion's context. It can plan anything; who takes SQL from strangers checks the statement first.
     pub fn context(&self) -> &SessionContext {
         &self.context
+    }
+
+    /// The state to plan with: as the context's, but `now()` is the node's clock at the start of the session.
+    pub fn state(&self) -> SessionState {
+        let mut state = self.context.state();
+        let now = arrow::temporal_conversions::timestamp_ns_to_datetime(self.started.as_nanos());
+        state.execution_props_mut().query_execution_start_time = now.map(|now| now.and_utc());
+        state
     }
 
     /// What it sees.

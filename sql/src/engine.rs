@@ -331,10 +331,7 @@ impl Work {
 
     async fn plan(&self, session: &Session, checked: Checked) -> Result<SendableRecordBatchStream> {
         let explain = |error| Error::from(session.explain(error));
-        let mut state = session.context().state();
-        // `now()` is the node's clock.
-        let now = arrow::temporal_conversions::timestamp_ns_to_datetime(self.engine.env().now().as_nanos());
-        state.execution_props_mut().query_execution_start_time = now.map(|now| now.and_utc());
+        let state = session.state();
         let statement = match self.request.explain_analyze && checked.is_query {
             true => analyze(checked.statement)?,
             false => checked.statement,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
-use catalog::{TimeRange, Timestamp};
+use catalog::{Table, TimeRange, Timestamp};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::utils::conjunction;
@@ -106,7 +106,7 @@ impl TableProvider for LakeTable {
         let mut nothing = time.is_empty();
         for set in &key_sets {
             nothing |= !set.negated && set.ids.is_empty();
-            narrow(&mut predicate, set);
+            narrow(&mut predicate, set, self.table.table);
         }
         let all = self.view.files(self.table.table, TimeRange::ALL);
         let live = all.len();
@@ -145,8 +145,9 @@ impl TableProvider for LakeTable {
     }
 }
 
-/// Adds what `set` says about stored columns.
-fn narrow(predicate: &mut Predicate, set: &KeySet) {
+/// Adds what `set` says about stored columns. The id of a series follows from its metric, so samples of these ids have these
+/// metrics, by which files are sorted.
+fn narrow(predicate: &mut Predicate, set: &KeySet, table: Table) {
     if set.negated || set.ids.is_empty() {
         return;
     }
@@ -159,7 +160,7 @@ fn narrow(predicate: &mut Predicate, set: &KeySet) {
         Test::Between(bound(set.ids.iter().min()), bound(set.ids.iter().max()))
     };
     predicate.all.push(ColumnTest { column: set.key.to_owned(), test });
-    if let Some(metrics) = set.metrics.as_ref().filter(|m| !m.is_empty()) {
+    if let Some(metrics) = set.metrics.as_ref().filter(|m| !m.is_empty() && table == Table::Samples) {
         let mut metrics = metrics.clone();
         metrics.sort_unstable();
         let test = Test::In(metrics.into_iter().map(Scalar::Text).collect());

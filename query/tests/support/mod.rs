@@ -12,6 +12,7 @@ use catalog::env::fixed;
 use catalog::manifest::{Catalog, CatalogConfig, Operation};
 use catalog::{Env, Level, Table, TenantId, Timestamp, schema};
 use lake::{FreshCapture, FreshGeneration, FreshRows, Lake, LakeConfig};
+use datafusion::dataframe::DataFrame;
 use object_store::memory::InMemory;
 use query::{Engine, QueryConfig, QueryLimits, Session};
 use serde_json::{Value, json};
@@ -36,6 +37,7 @@ pub struct World {
     pub buffers: Arc<Buffers>,
     pub engine: Arc<Engine>,
     pub env: Env,
+    clock: Arc<fixed::ManualClock>,
 }
 
 pub fn tenant(name: &str) -> TenantId {
@@ -48,17 +50,20 @@ impl World {
     }
 
     pub async fn with(config: QueryConfig) -> Self {
-        let (env, _) = fixed::env(Timestamp::from_millis(NEW_YEAR_MS + 3_600_000), 7);
+        let (env, clock) = fixed::env(Timestamp::from_millis(NEW_YEAR_MS + 3_600_000), 7);
         let store: Arc<dyn object_store::ObjectStore> = Arc::new(InMemory::new());
         let catalog = Catalog::open(Arc::clone(&store), env.clone(), CatalogConfig::default()).await.unwrap();
         let lake = Lake::open(store, catalog, env.clone(), LakeConfig::default());
         let buffers = Arc::new(Buffers::default());
-        let engine = Engine::new(Arc::clone(&lake), Arc::clone(&buffers) as Arc<dyn FreshRows>, env.clone(), config).unwrap();
-        Self { lake, buffers, engine, env }
+        let engine =
+            Engine::new(Arc::clone(&lake), Arc::clone(&buffers) as Arc<dyn FreshRows>, env.clone(), config).unwrap();
+        Self { lake, buffers, engine, env, clock }
     }
 
     /// Writes rows as files and commits them.
     pub async fn commit(&self, tenant: &TenantId, table: Table, rows: Value) {
+        // Ids of files sort by the time they were minted.
+        self.clock.advance(std::time::Duration::from_millis(1));
         let files = self.lake.write(tenant, table, Level::L0, vec![batch(table, rows)]).await.unwrap();
         let operations = files.into_iter().map(|file| Operation::AddFile { file: Box::new(file) }).collect();
         self.lake.catalog().commit(operations).await.unwrap();
@@ -82,8 +87,9 @@ impl World {
 }
 
 pub async fn run(session: &Session, text: &str) -> query::Result<Vec<RecordBatch>> {
-    let frame = session.context().sql(text).await.map_err(|e| session.explain(e))?;
-    frame.collect().await.map_err(|e| session.explain(e))
+    let state = session.state();
+    let plan = state.create_logical_plan(text).await.map_err(|e| session.explain(e))?;
+    DataFrame::new(state, plan).collect().await.map_err(|e| session.explain(e))
 }
 
 pub fn draw(batches: &[RecordBatch]) -> String {
