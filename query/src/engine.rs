@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use catalog::manifest::SnapshotId;
 use catalog::{Env, TenantId, Timestamp};
-use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use lake::{FreshRows, Lake};
 

@@ -284,7 +284,8 @@ mod tests {
     }
 
     fn rows(batch: &RecordBatch) -> Vec<Row> {
-        let (ids, times) = (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_primitive::<TimestampMillisecondType>());
+        let (ids, times) =
+            (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_primitive::<TimestampMillisecondType>());
         let values = batch.column(2).as_primitive::<Float64Type>();
         (0..batch.num_rows()).map(|i| (ids.value(i), times.value(i), values.value(i))).collect()
     }
@@ -319,7 +320,8 @@ mod tests {
     fn dedup(files: &[Vec<Row>], fresh: &[Row], keep: Keep, batch_rows: usize) -> Vec<Row> {
         let identity = Identity { id: "sid", per_day: false, keep };
         let entries = files.iter().enumerate().map(|(i, rows)| file(i, rows)).collect();
-        let memory = (!fresh.is_empty()).then(|| Fresh { batches: vec![batch(fresh)], time: time(fresh), rows: fresh.len() as u64 });
+        let memory =
+            (!fresh.is_empty()).then(|| Fresh { batches: vec![batch(fresh)], time: time(fresh), rows: fresh.len() as u64 });
         let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
         let mut out = Vec::new();
         for share in lay_out(entries, memory, Some(identity), 3) {
@@ -337,7 +339,8 @@ mod tests {
                 stored.retain(|r| share.window.is_none_or(|w| w.contains(Timestamp::from_millis(r.1))));
                 let chunks: Vec<&[Row]> = stored.chunks(batch_rows).collect();
                 let newest_first = matches!(unit, Unit::Fresh(_)) && keep == Keep::Newest;
-                let order: Vec<usize> = if newest_first { (0..chunks.len()).rev().collect() } else { (0..chunks.len()).collect() };
+                let order: Vec<usize> =
+                    if newest_first { (0..chunks.len()).rev().collect() } else { (0..chunks.len()).collect() };
                 for i in order {
                     out.extend(dedup.push(batch(chunks[i])).expect("unbounded").iter().flat_map(rows));
                 }

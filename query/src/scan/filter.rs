@@ -438,7 +438,11 @@ mod tests {
         check("spans", &col("kind").eq(lit("server")), "kind In([Int(2)])");
         check("spans", &col("duration_ns").gt(lit(5i64)), "duration_ns Between(Some(Int(5)), None)");
         check("spans", &col("ts").lt(lit(7i64)), "time -9223372036854775808ns..7ns");
-        check("metrics", &col("ts").gt_eq(lit(ScalarValue::TimestampMillisecond(Some(5), None))), "time 5000000ns..9223372036854775807ns");
+        check(
+            "metrics",
+            &col("ts").gt_eq(lit(ScalarValue::TimestampMillisecond(Some(5), None))),
+            "time 5000000ns..9223372036854775807ns",
+        );
         check("metrics", &col("value").gt(lit(1.0)), "");
         // An event's time is not its span's.
         check("span_events", &col("ts").lt(lit(7i64)), "");
@@ -453,7 +457,9 @@ mod tests {
         for (pattern, expected) in [("%abc%", "abc"), ("a%bcd_e", "bcd"), ("%", ""), (r"100\%x", "100")] {
             assert_eq!(longest_literal(pattern), expected, "{pattern}");
         }
-        for (value, expected) in [("GET", true), ("500", false), ("1e3", false), ("true", false), ("[1]", false), ("nan", false), ("", true)] {
+        for (value, expected) in
+            [("GET", true), ("500", false), ("1e3", false), ("true", false), ("[1]", false), ("nan", false), ("", true)]
+        {
             assert_eq!(only_text(value), expected, "{value}");
         }
     }

@@ -11,8 +11,8 @@ use arrow::util::pretty::pretty_format_batches;
 use catalog::env::fixed;
 use catalog::manifest::{Catalog, CatalogConfig, Operation};
 use catalog::{Env, Level, Table, TenantId, Timestamp, schema};
-use lake::{FreshCapture, FreshGeneration, FreshRows, Lake, LakeConfig};
 use datafusion::dataframe::DataFrame;
+use lake::{FreshCapture, FreshGeneration, FreshRows, Lake, LakeConfig};
 use object_store::memory::InMemory;
 use query::{Engine, QueryConfig, QueryLimits, Session};
 use serde_json::{Value, json};
@@ -55,8 +55,7 @@ impl World {
         let catalog = Catalog::open(Arc::clone(&store), env.clone(), CatalogConfig::default()).await.unwrap();
         let lake = Lake::open(store, catalog, env.clone(), LakeConfig::default());
         let buffers = Arc::new(Buffers::default());
-        let engine =
-            Engine::new(Arc::clone(&lake), Arc::clone(&buffers) as Arc<dyn FreshRows>, env.clone(), config).unwrap();
+        let engine = Engine::new(Arc::clone(&lake), Arc::clone(&buffers) as Arc<dyn FreshRows>, env.clone(), config).unwrap();
         Self { lake, buffers, engine, env, clock }
     }
 
