@@ -1,0 +1,91 @@
+//! The configuration of a node: one TOML file, the environment above it, flags on top.
+//!
+//! ```text
+//! defaults ◄─ --config FILE ◄─ TELELAKE__SECTION__KEY ◄─ --set section.key=value ◄─ flags of their own (and their TELELAKE_*)
+//! ```
+//! Every section that belongs to a crate is that crate's own struct; here are the process's. Nothing below `src/` reads
+//! a file or the environment. An unknown key is an error that suggests the right one ([`load`]).
+
+mod load;
+mod sections;
+
+use std::path::PathBuf;
+
+pub(crate) use load::{Sources, load};
+pub(crate) use sections::{AuthConfig, BackgroundConfig, ListenConfig, LogConfig, LogFormat, NodeConfig, TenancyConfig};
+#[cfg(test)]
+pub(crate) use sections::TokenConfig;
+
+use crate::dialect::{Dialect, ListenAddr};
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// The node's folder: its write-ahead log, and its files too unless `store.url` says otherwise.
+    pub(crate) data: PathBuf,
+    /// Where files and manifest lie.
+    pub(crate) store: lake::store::StoreConfig,
+    /// Who listens where.
+    pub(crate) listen: ListenConfig,
+    /// Tenants.
+    pub(crate) tenancy: TenancyConfig,
+    /// Bearer tokens.
+    pub(crate) auth: AuthConfig,
+    /// The node's own log.
+    pub(crate) log: LogConfig,
+    /// Threads, connections, stopping.
+    pub(crate) node: NodeConfig,
+    /// How often the background passes run.
+    pub(crate) background: BackgroundConfig,
+    /// The manifest.
+    pub(crate) catalog: catalog::manifest::CatalogConfig,
+    /// Files, caches, compaction, retention, gc.
+    pub(crate) lake: lake::LakeConfig,
+    /// Log, buffer and flush.
+    pub(crate) ingest: ingest::IngestConfig,
+    /// Receivers and their limits.
+    pub(crate) receive: ingest::receive::ReceiveConfig,
+    /// Queries and their limits.
+    pub(crate) query: query::QueryConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("./telelake-data"),
+            store: Default::default(),
+            listen: Default::default(),
+            tenancy: Default::default(),
+            auth: Default::default(),
+            log: Default::default(),
+            node: Default::default(),
+            background: Default::default(),
+            catalog: Default::default(),
+            lake: Default::default(),
+            ingest: Default::default(),
+            receive: Default::default(),
+            query: Default::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Checks what types cannot: bounds, and settings that exclude each other.
+    ///
+    /// # Errors
+    /// The message names the key, the value and the bound.
+    pub(crate) fn validate(&self) -> Result<(), String> {
+        for dialect in Dialect::ALL {
+            if !dialect.is_served() && *self.listen.of(dialect) != ListenAddr::Off {
+                return Err(format!(
+                    "listen.{dialect} is {}, but the dialect {dialect} is not served by this build yet; remove it or set it to off",
+                    self.listen.of(dialect)
+                ));
+            }
+        }
+        self.auth.validate()?;
+        self.node.validate()?;
+        self.background.validate()
+    }
+}
