@@ -13,6 +13,8 @@ mod send;
 mod shop;
 pub(crate) mod traces;
 
+pub(crate) use send::{Protocol, Target};
+
 use catalog::Signal;
 
 /// One request, ready to be sent.
