@@ -1,2 +1,58 @@
-//! Telelake.
-fn main() {}
+//! Telelake's command line: one binary that is the node and every tool around it.
+//!
+//! ```text
+//! main ─► cli ─► config ─► commands/serve ─► node: store ► catalog ► lake ► ingest, query ► listeners ► ready
+//!                    └───► commands/{sql, check, inspect, compact}: the same store, without a node
+//! ```
+//! Here, and nowhere below, the environment, the wall clock and real randomness are read.
+
+mod background;
+mod cli;
+mod commands;
+mod config;
+mod crash;
+mod dialect;
+mod environment;
+mod failure;
+mod generate;
+mod http_client;
+mod listen;
+mod logging;
+mod node;
+mod opened;
+mod passes;
+mod routes;
+mod self_telemetry;
+mod telemetry;
+mod tenancy;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+/// Many threads allocate and free large buffers here; the system's allocator keeps too much of what they free.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(args) => commands::serve::run(args),
+        Command::Sql(args) => commands::sql::run(args),
+        Command::Check(args) => commands::check::run(args),
+        Command::Inspect(args) => commands::inspect::run(args),
+        Command::Compact(args) => commands::compact::run(args),
+        Command::Generate(args) => commands::generate::run(args),
+        Command::Health(args) => commands::health::run(&args),
+        Command::Version => commands::version(),
+        Command::Completions { shell } => commands::completions(shell),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("telelake: {failure}");
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}

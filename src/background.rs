@@ -1,0 +1,56 @@
+//! The passes that keep a lake small and quick, each in a loop of its own.
+//!
+//! ```text
+//! wait (interval + up to a tenth) ─► pass ─► counted, timed ─► wait ...
+//!                                      └ failed or panicked: logged, counted, tried again after the next wait
+//! ```
+//! A pass that is cut off by the stop leaves orphans for gc, nothing else.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::Env;
+use futures::FutureExt;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::BackgroundConfig;
+use crate::passes::{Pass, Passes};
+
+/// Starts a loop per pass. They end when `stop` is cancelled.
+pub(crate) fn start(passes: &Arc<Passes>, config: &BackgroundConfig, env: &Env, stop: &CancellationToken) -> JoinSet<()> {
+    let mut loops = JoinSet::new();
+    for (pass, every) in [
+        (Pass::Refresh, config.refresh_every),
+        (Pass::Checkpoint, config.checkpoint_every),
+        (Pass::Compact, config.compact_every),
+        (Pass::Retention, config.retention_every),
+        (Pass::Gc, config.gc_every),
+    ] {
+        let (passes, env, stop) = (Arc::clone(passes), env.clone(), stop.clone());
+        loops.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = repeat(&passes, pass, every, &env) => {}
+            }
+        });
+    }
+    loops
+}
+
+async fn repeat(passes: &Passes, pass: Pass, every: Duration, env: &Env) {
+    loop {
+        tokio::time::sleep(jittered(every, env.entropy.next_u64())).await;
+        match AssertUnwindSafe(passes.run(pass)).catch_unwind().await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(pass = pass.name(), %error, "a background pass failed; it runs again later"),
+            Err(_) => tracing::error!(pass = pass.name(), "a background pass panicked; this is a bug"),
+        }
+    }
+}
+
+/// `every` and up to a tenth more.
+fn jittered(every: Duration, random: u64) -> Duration {
+    every + every.mul_f64((random % 1000) as f64 / 10_000.0)
+}

@@ -1,0 +1,149 @@
+//! A node: everything put together, started in order and stopped in the reverse one.
+//!
+//! ```text
+//! start   folder lock ► store ► catalog ► lake ► ingester (replays its log) ► engine ► sockets ► loops ► "ready"
+//! stop    not ready ► loops end ► no more accepts, open requests finish ► buffers flushed ► exit
+//! ```
+//! Receivers and loops run on the main runtime, queries on one of their own, so that a heavy query cannot keep an
+//! acknowledgement waiting.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::ErrorKind;
+use ingest::Ingester;
+use ingest::receive::otlp::OtlpState;
+use lake::FreshRows;
+use query::Engine;
+use sql::SqlEngine;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::failure::{Failure, chain};
+use crate::listen::{self, Bound};
+use crate::opened::{self, FolderLock, Opened};
+use crate::passes::Passes;
+use crate::routes::{self, Parts};
+use crate::self_telemetry::{self, OwnLogRows};
+use crate::telemetry::Status;
+use crate::tenancy::Gate;
+use crate::{background, environment};
+
+/// The last flush may take that long; what it does not reach is in the log and comes back at the next start.
+const FLUSH_MAX: Duration = Duration::from_secs(60);
+
+/// Runs a node until it is told to stop.
+///
+/// # Errors
+/// What refused the start, or what ended the node early.
+pub(crate) async fn run(config: Config, queries: Handle, own_log: Option<OwnLogRows>) -> Result<(), Failure> {
+    let status = Status::install()?;
+    let _lock = FolderLock::take(&config.data)?;
+    // The sockets first: a taken port should not wait for the replay of a long log.
+    let bound = listen::bind_all(&config.listen, !config.auth.tokens.is_empty()).await?;
+    let node = Node::open(&config, Arc::clone(&status), &queries).await?;
+    let stop = CancellationToken::new();
+    let mut loops = background::start(&node.parts.passes, &config.background, &node.opened.env, &stop);
+    loops.spawn(Arc::clone(&status).upkeep());
+    if let Some(rows) = own_log {
+        loops.spawn(self_telemetry::write(rows, node.parts.otlp.clone()));
+    }
+    let mut listeners = serve_all(bound, &node.parts, &config, &stop)?;
+    status.set_ready();
+    announce("ready")?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), store = %config.store.url, "ready");
+
+    let ended = tokio::select! {
+        () = stop_signal() => Ok(()),
+        error = node.ingester.failed() => Err(Failure::failed(format!("the node cannot commit any more and stops: {}", chain(&error)))),
+    };
+    status.set_stopping();
+    stop.cancel();
+    tracing::info!("stopping: open requests finish, then buffers are flushed");
+    let drained = async { while listeners.join_next().await.is_some() {} };
+    tokio::select! {
+        () = drained => {}
+        () = stop_signal() => tracing::warn!("told to stop twice: open requests are cut off"),
+    }
+    loops.shutdown().await;
+    ended?;
+    node.flush().await
+}
+
+/// The parts of a running node.
+struct Node {
+    opened: Opened,
+    ingester: Arc<Ingester>,
+    parts: Parts,
+}
+
+impl Node {
+    async fn open(config: &Config, status: Arc<Status>, queries: &Handle) -> Result<Self, Failure> {
+        let opened = opened::open(config, environment::system()).await?;
+        let mut ingest = config.ingest.clone();
+        ingest.wal.dir = Some(opened::wal_dir(config));
+        let ingester = Ingester::open(ingest, Arc::clone(&opened.lake) as _, opened.env.clone()).await.map_err(refused)?;
+        let fresh: Arc<dyn FreshRows> = Arc::clone(&ingester) as _;
+        let engine = Engine::new(Arc::clone(&opened.lake), fresh, opened.env.clone(), config.query.clone())
+            .map_err(|e| Failure::surroundings(chain(&e)))?;
+        let sql = SqlEngine::new(Arc::new(engine), queries.clone());
+        let convert = converters(config);
+        let otlp = OtlpState::new(Arc::clone(&ingester) as _, Arc::new(config.receive.clone()), opened.env.clone(), convert);
+        let parts = Parts {
+            gate: Arc::new(Gate::new(&config.tenancy, &config.auth)),
+            status,
+            passes: Arc::new(Passes::new(opened.clone(), Arc::clone(&ingester))),
+            otlp,
+            sql,
+        };
+        Ok(Self { opened, ingester, parts })
+    }
+
+    /// The last flush. Running out of time loses nothing: the log has the rows.
+    async fn flush(&self) -> Result<(), Failure> {
+        match tokio::time::timeout(FLUSH_MAX, self.ingester.shutdown()).await {
+            Ok(Ok(())) => tracing::info!("stopped: everything is in files"),
+            Ok(Err(error)) => return Err(Failure::failed(format!("stopped without the last flush: {}", chain(&error)))),
+            Err(_) => tracing::warn!(flush_max_s = FLUSH_MAX.as_secs(), "stopped before the flush was done; the next start replays the log"),
+        }
+        Ok(())
+    }
+}
+
+/// Prints where everybody listens and starts to serve.
+fn serve_all(bound: Vec<Bound>, parts: &Parts, config: &Config, stop: &CancellationToken) -> Result<JoinSet<()>, Failure> {
+    let mut listeners = JoinSet::new();
+    for listener in bound {
+        announce(&format!("listening {} {}", listener.dialect, listener.address))?;
+        let router = routes::of(listener.dialect, parts);
+        listeners.spawn(listen::serve(listener, router, config.node.clone(), stop.clone()));
+    }
+    Ok(listeners)
+}
+
+/// One line on standard output, at once: whoever started the node may wait for it.
+fn announce(line: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|e| Failure::failed(format!("cannot write to standard output: {e}")))
+}
+
+/// SIGTERM or SIGINT.
+async fn stop_signal() {
+    let mut terminate = signal(SignalKind::terminate()).expect("the runtime has its signal driver");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("the runtime has its signal driver");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn refused(error: ingest::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::Invalid => Failure::usage(chain(&error)),
+        _ => Failure::surroundings(chain(&error)),
+    }
+}

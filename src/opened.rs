@@ -1,0 +1,122 @@
+//! A store, its catalog and its lake, opened as the configuration says: what a node and the tools without a node share.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use catalog::manifest::Catalog;
+use catalog::{Env, ErrorKind};
+use lake::Lake;
+use rustix::fs::{FlockOperation, flock};
+
+use crate::cli::ConfigArgs;
+use crate::config::{Config, Sources, load};
+use crate::failure::{Failure, chain};
+
+/// Below the node's folder: the files, unless `store.url` says otherwise.
+const LAKE_FOLDER: &str = "lake";
+/// Below the node's folder: the write-ahead log, unless `ingest.wal.dir` says otherwise.
+const WAL_FOLDER: &str = "wal";
+/// Below the node's folder: held by the process that runs on it.
+const LOCK_FILE: &str = "telelake.lock";
+
+/// An open lake.
+#[derive(Debug, Clone)]
+pub(crate) struct Opened {
+    pub(crate) lake: Arc<Lake>,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) env: Env,
+}
+
+/// The configuration of the sources that `args` and the environment name. Not validated: flags may follow.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn configure(args: &ConfigArgs) -> Result<Config, Failure> {
+    let sources = Sources { file: args.config.clone(), environment: std::env::vars().collect(), set: args.set.clone() };
+    let mut config = load(&sources)?;
+    if let Some(data) = &args.data {
+        config.data.clone_from(data);
+    }
+    if let Some(url) = &args.store {
+        config.store.url.clone_from(url);
+    }
+    if let Some(format) = args.log_format {
+        config.log.format = format;
+    }
+    if let Some(level) = &args.log_level {
+        config.log.level.clone_from(level);
+    }
+    if config.store.url.is_empty() {
+        config.store.url = config.data.join(LAKE_FOLDER).display().to_string();
+    }
+    Ok(config)
+}
+
+/// Where the log of a node with this configuration lies.
+pub(crate) fn wal_dir(config: &Config) -> PathBuf {
+    config.ingest.wal.dir.clone().unwrap_or_else(|| config.data.join(WAL_FOLDER))
+}
+
+/// Whether the files lie on this machine.
+pub(crate) fn is_local(url: &str) -> bool {
+    !url.contains("://") || url.starts_with("file://")
+}
+
+/// Opens store, catalog and lake.
+///
+/// # Errors
+/// What refuses, and what to do about it.
+pub(crate) async fn open(config: &Config, env: Env) -> Result<Opened, Failure> {
+    let environment: HashMap<String, String> = std::env::vars().collect();
+    let store = lake::store::open_store(&config.store, &environment).map_err(|e| Failure::surroundings(chain(&e)))?;
+    let catalog = Catalog::open(Arc::clone(&store), env.clone(), config.catalog.clone())
+        .await
+        .map_err(|e| Failure::surroundings(explain(&config.store.url, &e)))?;
+    let lake = Lake::open(store, Arc::clone(&catalog), env.clone(), config.lake.clone());
+    Ok(Opened { lake, catalog, env })
+}
+
+/// What to do about a catalog that does not open.
+fn explain(url: &str, error: &catalog::Error) -> String {
+    let advice = match error.kind() {
+        ErrorKind::Denied => "check the credentials and that they may list, read, write and delete there",
+        ErrorKind::NotFound => "create the bucket, or correct the url",
+        ErrorKind::Unavailable => "check the url, the endpoint and the network",
+        ErrorKind::Corrupt => "run `telelake check`; nothing was changed",
+        _ => "nothing was changed",
+    };
+    format!("cannot open the lake on {url}: {}; {advice}", chain(error))
+}
+
+/// The right to run on a node's folder, held while this lives.
+#[derive(Debug)]
+pub(crate) struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// Creates the folder if need be and takes the lock.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or another process holds it.
+    pub(crate) fn take(data: &Path) -> Result<Self, Failure> {
+        let refuse = |e: std::io::Error| {
+            Failure::surroundings(format!(
+                "cannot write to the folder {}: {e}; make it writable or choose another one with --data DIR",
+                data.display()
+            ))
+        };
+        std::fs::create_dir_all(data).map_err(refuse)?;
+        let file = File::options().create(true).truncate(false).write(true).open(data.join(LOCK_FILE)).map_err(refuse)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(Failure::surroundings(format!(
+                "the folder {} is in use by another telelake process; stop that one or choose another folder with --data DIR",
+                data.display()
+            ))),
+            Err(e) => Err(refuse(e.into())),
+        }
+    }
+}

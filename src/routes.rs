@@ -1,0 +1,64 @@
+//! Which routes each listener carries.
+//!
+//! ```text
+//!              /-/healthy /-/ready /ready     no token, no tenant
+//! every   ─────/metrics /api/v1/status/buildinfo     token
+//! gateway ─────/api/v1/admin/{pass}     token
+//!         ─────/api/v1/sql, /otlp/v1/{traces,metrics,logs}     token, tenant
+//! otlp-http ───/v1/{traces,metrics,logs}     token, tenant
+//! otlp-grpc ───opentelemetry.proto.collector.*     token, tenant
+//! ```
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router, middleware};
+use catalog::ErrorKind;
+use compat::node::NodeStatus;
+use ingest::receive::otlp::{OtlpState, grpc, http};
+use sql::SqlEngine;
+
+use crate::dialect::Dialect;
+use crate::passes::{Pass, Passes};
+use crate::tenancy::{self, Gate};
+
+/// What the routes lead to.
+#[derive(Debug, Clone)]
+pub(crate) struct Parts {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) status: Arc<dyn NodeStatus>,
+    pub(crate) passes: Arc<Passes>,
+    pub(crate) otlp: OtlpState,
+    pub(crate) sql: Arc<SqlEngine>,
+}
+
+/// The router of `dialect`, which [`Dialect::is_served`].
+pub(crate) fn of(dialect: Dialect, parts: &Parts) -> Router {
+    let of_tenants = match dialect {
+        Dialect::OtlpGrpc => grpc::router(parts.otlp.clone()),
+        Dialect::OtlpHttp => http::router(parts.otlp.clone()),
+        _ => Router::new().nest("/otlp", http::router(parts.otlp.clone())).merge(sql::http::router(Arc::clone(&parts.sql))),
+    };
+    let of_tenants = of_tenants.layer(middleware::from_fn_with_state(Arc::clone(&parts.gate), tenancy::tenant));
+    let mut of_node = compat::node::introspection(Arc::clone(&parts.status));
+    if dialect == Dialect::Gateway {
+        of_node = of_node.route("/api/v1/admin/{pass}", post(admin).with_state(Arc::clone(&parts.passes)));
+    }
+    let of_node = of_node.layer(middleware::from_fn_with_state(Arc::clone(&parts.gate), tenancy::token));
+    of_tenants.merge(of_node).merge(compat::node::probes(Arc::clone(&parts.status)))
+}
+
+async fn admin(State(passes): State<Arc<Passes>>, Path(name): Path<String>) -> Response {
+    let Some(pass) = Pass::ALL.into_iter().find(|p| p.name() == name) else {
+        let known: Vec<_> = Pass::ALL.iter().map(|p| p.name()).collect();
+        return compat::status::error(ErrorKind::NotFound, &format!("no pass {name}; there are {}", known.join(", ")));
+    };
+    // In a task of its own: a client that goes away does not cut the pass off.
+    match tokio::spawn(async move { passes.run(pass).await }).await {
+        Ok(Ok(done)) => Json(done).into_response(),
+        Ok(Err(error)) => compat::status::error(error.kind, &error.message),
+        Err(_) => compat::status::error(ErrorKind::Internal, "internal error"),
+    }
+}
