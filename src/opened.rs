@@ -120,3 +120,16 @@ impl FolderLock {
         }
     }
 }
+
+/// Refuses to look at a folder that no node has written to: a tool should not create an empty lake by a typing error.
+///
+/// # Errors
+/// There is no such folder.
+pub(crate) fn must_exist(config: &Config) -> Result<(), Failure> {
+    let url = &config.store.url;
+    let folder = url.strip_prefix("file://").unwrap_or(url);
+    if is_local(url) && !Path::new(folder).is_dir() {
+        return Err(Failure::surroundings(format!("there is no lake at {folder}; name the node's folder with --data DIR or the store with --store URL")));
+    }
+    Ok(())
+}

@@ -60,9 +60,10 @@ impl Source for MetricsSource {
     fn next(&mut self, now_ns: u64, items_max: usize) -> Batch {
         let mut counts = Counts { requests: 1, ..Counts::default() };
         let mut resource_metrics = Vec::new();
-        for _ in 0..(items_max / POINTS_PER_INSTANCE).clamp(1, self.instances.len()) {
+        let all = self.instances.len();
+        for _ in 0..(items_max / POINTS_PER_INSTANCE).clamp(1, all) {
             let instance = &mut self.instances[self.next];
-            self.next = (self.next + 1) % self.instances.len();
+            self.next = (self.next + 1) % all;
             instance.step(now_ns, &mut self.random);
             let metrics = instance.metrics(now_ns, &mut self.random, &mut counts);
             resource_metrics.push(ResourceMetrics {

@@ -85,7 +85,7 @@ async fn run_signal(
 ) -> Result<(), String> {
     let (to_senders, batches) = mpsc::channel::<Batch>(plan.connections);
     let batches = Arc::new(tokio::sync::Mutex::new(batches));
-    let mut workers = tokio::task::JoinSet::new();
+    let mut workers: tokio::task::JoinSet<Result<(), String>> = tokio::task::JoinSet::new();
     for _ in 0..plan.connections.max(1) {
         let (batches, sender, report, progress) = (Arc::clone(&batches), sender.clone(), Arc::clone(&report), progress.clone());
         workers.spawn(async move {
