@@ -12,14 +12,21 @@ use std::time::Duration;
 
 use catalog::Env;
 use futures::FutureExt;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::BackgroundConfig;
 use crate::passes::{Pass, Passes};
 
-/// Starts a loop per pass. They end when `stop` is cancelled.
-pub(crate) fn start(passes: &Arc<Passes>, config: &BackgroundConfig, env: &Env, stop: &CancellationToken) -> JoinSet<()> {
+/// Starts a loop per pass on `runtime`. They end when `stop` is cancelled.
+pub(crate) fn start(
+    passes: &Arc<Passes>,
+    config: &BackgroundConfig,
+    env: &Env,
+    runtime: &Handle,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
     let mut loops = JoinSet::new();
     for (pass, every) in [
         (Pass::Refresh, config.refresh_every),
@@ -29,12 +36,13 @@ pub(crate) fn start(passes: &Arc<Passes>, config: &BackgroundConfig, env: &Env, 
         (Pass::Gc, config.gc_every),
     ] {
         let (passes, env, stop) = (Arc::clone(passes), env.clone(), stop.clone());
-        loops.spawn(async move {
+        let work = async move {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = repeat(&passes, pass, every, &env) => {}
             }
-        });
+        };
+        loops.spawn_on(work, runtime);
     }
     loops
 }

@@ -189,12 +189,18 @@ pub(crate) struct SqlArgs {
 pub(crate) enum RowFormat {
     /// A table for people.
     Table,
-    /// One JSON array.
+    /// One JSON object: columns, rows as arrays, statistics.
     Json,
-    /// One JSON object a line.
+    /// One JSON object a row and line.
     Jsonl,
     /// CSV with a header.
     Csv,
+    /// A Markdown table.
+    Markdown,
+    /// An Arrow IPC stream.
+    Arrow,
+    /// A Parquet file.
+    Parquet,
 }
 
 /// How a report is printed.
@@ -210,9 +216,9 @@ pub(crate) enum ReportFormat {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Only the manifest and the files' sizes; no file is read.
+    /// Decode every row too, and compare order and statistics with what the manifest says.
     #[arg(long)]
-    pub(crate) quick: bool,
+    pub(crate) deep: bool,
     /// How the report is printed.
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) format: ReportFormat,

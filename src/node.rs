@@ -4,7 +4,7 @@
 //! start   folder lock ► store ► catalog ► lake ► ingester (replays its log) ► engine ► sockets ► loops ► "ready"
 //! stop    not ready ► loops end ► no more accepts, open requests finish ► buffers flushed ► exit
 //! ```
-//! Receivers and loops run on the main runtime, queries on one of their own, so that a heavy query cannot keep an
+//! Receivers run on the main runtime; queries have one of their own, and so have the background passes: neither can keep an
 //! acknowledgement waiting.
 
 use std::io::Write;
@@ -36,18 +36,27 @@ use crate::{background, environment};
 /// The last flush may take that long; what it does not reach is in the log and comes back at the next start.
 const FLUSH_MAX: Duration = Duration::from_secs(60);
 
+/// The threads beside those that receive.
+#[derive(Debug, Clone)]
+pub(crate) struct Runtimes {
+    /// Runs queries.
+    pub(crate) queries: Handle,
+    /// Runs the background passes.
+    pub(crate) background: Handle,
+}
+
 /// Runs a node until it is told to stop.
 ///
 /// # Errors
 /// What refused the start, or what ended the node early.
-pub(crate) async fn run(config: Config, queries: Handle, own_log: Option<OwnLogRows>) -> Result<(), Failure> {
+pub(crate) async fn run(config: Config, runtimes: Runtimes, own_log: Option<OwnLogRows>) -> Result<(), Failure> {
     let status = Status::install()?;
     let _lock = FolderLock::take(&config.data)?;
     // The sockets first: a taken port should not wait for the replay of a long log.
     let bound = listen::bind_all(&config.listen, !config.auth.tokens.is_empty()).await?;
-    let node = Node::open(&config, Arc::clone(&status), &queries).await?;
+    let node = Node::open(&config, Arc::clone(&status), &runtimes).await?;
     let stop = CancellationToken::new();
-    let mut loops = background::start(&node.parts.passes, &config.background, &node.opened.env, &stop);
+    let mut loops = background::start(&node.parts.passes, &config.background, &node.opened.env, &runtimes.background, &stop);
     loops.spawn(Arc::clone(&status).upkeep());
     if let Some(rows) = own_log {
         loops.spawn(self_telemetry::write(rows, node.parts.otlp.clone()));
@@ -82,7 +91,7 @@ struct Node {
 }
 
 impl Node {
-    async fn open(config: &Config, status: Arc<Status>, queries: &Handle) -> Result<Self, Failure> {
+    async fn open(config: &Config, status: Arc<Status>, runtimes: &Runtimes) -> Result<Self, Failure> {
         let opened = opened::open(config, environment::system()).await?;
         let mut ingest = config.ingest.clone();
         ingest.wal.dir = Some(opened::wal_dir(config));
@@ -90,15 +99,16 @@ impl Node {
         let fresh: Arc<dyn FreshRows> = Arc::clone(&ingester) as _;
         let engine = Engine::new(Arc::clone(&opened.lake), fresh, opened.env.clone(), config.query.clone())
             .map_err(|e| Failure::surroundings(chain(&e)))?;
-        let sql = SqlEngine::new(Arc::new(engine), queries.clone());
+        let sql = SqlEngine::new(engine, config.sql.clone(), runtimes.queries.clone()).map_err(|e| Failure::usage(chain(&e)))?;
         let convert = converters(config);
         let otlp = OtlpState::new(Arc::clone(&ingester) as _, Arc::new(config.receive.clone()), opened.env.clone(), convert);
         let parts = Parts {
             gate: Arc::new(Gate::new(&config.tenancy, &config.auth)),
             status,
-            passes: Arc::new(Passes::new(opened.clone(), Arc::clone(&ingester))),
+            passes: Arc::new(Passes::new(opened.clone(), Arc::clone(&ingester), config)),
             otlp,
             sql,
+            background: runtimes.background.clone(),
         };
         Ok(Self { opened, ingester, parts })
     }

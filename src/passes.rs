@@ -2,11 +2,19 @@
 
 use std::sync::Arc;
 
-use catalog::ErrorKind;
+use catalog::{ErrorKind, Timestamp};
 use ingest::Ingester;
+use lake::compact::{CompactBudget, CompactReport, Compactor};
+use lake::gc::GcConfig;
+use lake::retention::RetentionConfig;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use crate::config::Config;
 use crate::opened::Opened;
+
+/// Between two searches for orphans.
+const ORPHANS_EVERY: std::time::Duration = std::time::Duration::from_secs(86_400);
 
 /// A pass over the lake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +25,10 @@ pub(crate) enum Pass {
     Refresh,
     /// Writes a checkpoint of the manifest if one is due.
     Checkpoint,
-    /// Merges files.
+    /// Merges what is due.
     Compact,
+    /// Merges everything, open slices and days too.
+    CompactAll,
     /// Drops what retention has run out for.
     Retention,
     /// Deletes objects that no snapshot can need.
@@ -27,7 +37,8 @@ pub(crate) enum Pass {
 
 impl Pass {
     /// Those that the admin API runs.
-    pub(crate) const ALL: [Self; 6] = [Self::Flush, Self::Refresh, Self::Checkpoint, Self::Compact, Self::Retention, Self::Gc];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Flush, Self::Refresh, Self::Checkpoint, Self::Compact, Self::CompactAll, Self::Retention, Self::Gc];
 
     /// The name in paths, logs and metrics.
     pub(crate) const fn name(self) -> &'static str {
@@ -35,7 +46,8 @@ impl Pass {
             Self::Flush => "flush",
             Self::Refresh => "refresh",
             Self::Checkpoint => "checkpoint",
-            Self::Compact => "compact",
+            Self::Compact => "compact-due",
+            Self::CompactAll => "compact",
             Self::Retention => "retention",
             Self::Gc => "gc",
         }
@@ -55,12 +67,19 @@ pub(crate) struct PassError {
 pub(crate) struct Passes {
     opened: Opened,
     ingester: Arc<Ingester>,
+    compactor: Compactor,
+    retention: RetentionConfig,
+    gc: GcConfig,
+    /// When orphans were looked for last: that lists all data, so it is done rarely.
+    orphans_at: Mutex<Timestamp>,
 }
 
 impl Passes {
     /// The passes of one node.
-    pub(crate) fn new(opened: Opened, ingester: Arc<Ingester>) -> Self {
-        Self { opened, ingester }
+    pub(crate) fn new(opened: Opened, ingester: Arc<Ingester>, config: &Config) -> Self {
+        let compactor = Compactor::new(Arc::clone(&opened.lake), config.compact.clone());
+        let orphans_at = Mutex::new(opened.env.now());
+        Self { opened, ingester, compactor, retention: config.retention.clone(), gc: config.gc.clone(), orphans_at }
     }
 
     /// Runs one pass and says what it did.
@@ -74,6 +93,7 @@ impl Passes {
             Pass::Refresh => self.refresh().await,
             Pass::Checkpoint => self.checkpoint().await,
             Pass::Compact => self.compact().await,
+            Pass::CompactAll => self.compact_all().await,
             Pass::Retention => self.retention().await,
             Pass::Gc => self.gc().await,
         };
@@ -101,13 +121,63 @@ impl Passes {
         let snapshot = self.opened.catalog.checkpoint_if_due().await.map_err(of_catalog)?;
         Ok(json!({ "snapshot": snapshot }))
     }
+
+    /// One round of what is due; the loop comes again.
+    async fn compact(&self) -> Result<Value, PassError> {
+        let report = self.compactor.run_once(CompactBudget::default()).await.map_err(of_lake)?;
+        describe(&report)
+    }
+
+    async fn compact_all(&self) -> Result<Value, PassError> {
+        let report = self.compactor.force().await.map_err(of_lake)?;
+        describe(&report)
+    }
+
+    async fn retention(&self) -> Result<Value, PassError> {
+        let dropped = lake::retention::run_once(&self.opened.lake, &self.retention).await.map_err(of_lake)?;
+        Ok(json!({ "dropped": dropped }))
+    }
+
+    async fn gc(&self) -> Result<Value, PassError> {
+        let mut report = lake::gc::run_once(&self.opened.lake, &self.gc).await.map_err(of_lake)?;
+        let now = self.opened.env.now();
+        if now.since(*self.orphans_at.lock()) >= ORPHANS_EVERY {
+            *self.orphans_at.lock() = now;
+            // No upload of this process is older than the age of an orphan: a flush is given up long before.
+            let orphans = lake::gc::delete_orphans(&self.opened.lake, &self.gc, None).await.map_err(of_lake)?;
+            (report.orphans, report.orphan_bytes, report.strangers) = (orphans.orphans, orphans.orphan_bytes, orphans.strangers);
+        }
+        Ok(json!({
+            "log_entries": report.log_entries, "checkpoints": report.checkpoints, "dead_files": report.dead_files,
+            "dead_bytes": report.dead_bytes, "orphans": report.orphans, "orphan_bytes": report.orphan_bytes, "failures": report.failures,
+        }))
+    }
+}
+
+/// A compaction in JSON. Merges that failed make it a failure, though the others were committed.
+fn describe(report: &CompactReport) -> Result<Value, PassError> {
+    match report.failures.first() {
+        Some(first) => Err(PassError {
+            kind: ErrorKind::Internal,
+            message: format!("{} of {} merges failed, the first: {first}", report.failures.len(), report.failures.len() + report.jobs),
+        }),
+        None => Ok(describe_compaction(report)),
+    }
+}
+
+/// What a compaction did, in JSON.
+pub(crate) fn describe_compaction(report: &CompactReport) -> Value {
+    json!({
+        "merges": report.jobs, "conflicts": report.conflicts, "failures": report.failures, "files_in": report.files_in,
+        "files_out": report.files_out, "rows": report.rows_in, "duplicates": report.duplicates, "bytes_in": report.bytes_in,
+        "bytes_out": report.bytes_out,
+    })
+}
+
+fn of_lake(error: lake::Error) -> PassError {
+    PassError { kind: error.kind(), message: crate::failure::chain(&error) }
 }
 
 fn of_catalog(error: catalog::Error) -> PassError {
     PassError { kind: error.kind(), message: crate::failure::chain(&error) }
-}
-impl Passes {
-    async fn compact(&self) -> Result<Value, PassError> { Ok(json!({})) }
-    async fn retention(&self) -> Result<Value, PassError> { Ok(json!({})) }
-    async fn gc(&self) -> Result<Value, PassError> { Ok(json!({})) }
 }

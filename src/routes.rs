@@ -19,6 +19,7 @@ use catalog::ErrorKind;
 use compat::node::NodeStatus;
 use ingest::receive::otlp::{OtlpState, grpc, http};
 use sql::SqlEngine;
+use tokio::runtime::Handle;
 
 use crate::dialect::Dialect;
 use crate::passes::{Pass, Passes};
@@ -32,6 +33,8 @@ pub(crate) struct Parts {
     pub(crate) passes: Arc<Passes>,
     pub(crate) otlp: OtlpState,
     pub(crate) sql: Arc<SqlEngine>,
+    /// Where passes run that somebody asks for.
+    pub(crate) background: Handle,
 }
 
 /// The router of `dialect`, which [`Dialect::is_served`].
@@ -44,19 +47,19 @@ pub(crate) fn of(dialect: Dialect, parts: &Parts) -> Router {
     let of_tenants = of_tenants.layer(middleware::from_fn_with_state(Arc::clone(&parts.gate), tenancy::tenant));
     let mut of_node = compat::node::introspection(Arc::clone(&parts.status));
     if dialect == Dialect::Gateway {
-        of_node = of_node.route("/api/v1/admin/{pass}", post(admin).with_state(Arc::clone(&parts.passes)));
+        of_node = of_node.route("/api/v1/admin/{pass}", post(admin).with_state((Arc::clone(&parts.passes), parts.background.clone())));
     }
     let of_node = of_node.layer(middleware::from_fn_with_state(Arc::clone(&parts.gate), tenancy::token));
     of_tenants.merge(of_node).merge(compat::node::probes(Arc::clone(&parts.status)))
 }
 
-async fn admin(State(passes): State<Arc<Passes>>, Path(name): Path<String>) -> Response {
+async fn admin(State((passes, background)): State<(Arc<Passes>, Handle)>, Path(name): Path<String>) -> Response {
     let Some(pass) = Pass::ALL.into_iter().find(|p| p.name() == name) else {
         let known: Vec<_> = Pass::ALL.iter().map(|p| p.name()).collect();
         return compat::status::error(ErrorKind::NotFound, &format!("no pass {name}; there are {}", known.join(", ")));
     };
     // In a task of its own: a client that goes away does not cut the pass off.
-    match tokio::spawn(async move { passes.run(pass).await }).await {
+    match background.spawn(async move { passes.run(pass).await }).await {
         Ok(Ok(done)) => Json(done).into_response(),
         Ok(Err(error)) => compat::status::error(error.kind, &error.message),
         Err(_) => compat::status::error(ErrorKind::Internal, "internal error"),

@@ -2,6 +2,7 @@
 
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
+use crate::node::Runtimes;
 use crate::{crash, logging, node, opened, self_telemetry};
 
 /// Starts the runtimes and the node on them.
@@ -23,8 +24,11 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
 
     let main = runtime("main", 0)?;
     let queries = runtime("query", config.node.query_threads)?;
-    let done = main.block_on(node::run(config, queries.handle().clone(), own_rows));
+    let background = runtime("background", 0)?;
+    let runtimes = Runtimes { queries: queries.handle().clone(), background: background.handle().clone() };
+    let done = main.block_on(node::run(config, runtimes, own_rows));
     queries.shutdown_background();
+    background.shutdown_background();
     main.shutdown_background();
     done
 }

@@ -40,14 +40,22 @@ pub(crate) struct Config {
     pub(crate) background: BackgroundConfig,
     /// The manifest.
     pub(crate) catalog: catalog::manifest::CatalogConfig,
-    /// Files, caches, compaction, retention, gc.
+    /// Caches.
     pub(crate) lake: lake::LakeConfig,
+    /// When files are merged.
+    pub(crate) compact: lake::compact::CompactConfig,
+    /// How long rows are kept.
+    pub(crate) retention: lake::retention::RetentionConfig,
+    /// How garbage is collected.
+    pub(crate) gc: lake::gc::GcConfig,
     /// Log, buffer and flush.
     pub(crate) ingest: ingest::IngestConfig,
     /// Receivers and their limits.
     pub(crate) receive: ingest::receive::ReceiveConfig,
     /// Queries and their limits.
     pub(crate) query: query::QueryConfig,
+    /// SQL.
+    pub(crate) sql: sql::SqlConfig,
 }
 
 impl Default for Config {
@@ -63,9 +71,13 @@ impl Default for Config {
             background: Default::default(),
             catalog: Default::default(),
             lake: Default::default(),
+            compact: Default::default(),
+            retention: Default::default(),
+            gc: Default::default(),
             ingest: Default::default(),
             receive: Default::default(),
             query: Default::default(),
+            sql: Default::default(),
         }
     }
 }
@@ -86,6 +98,14 @@ impl Config {
         }
         self.auth.validate()?;
         self.node.validate()?;
-        self.background.validate()
+        self.background.validate()?;
+        self.catalog.validate()?;
+        self.lake.validate().map_err(|e| format!("lake: {e}"))?;
+        self.compact.validate().map_err(|e| e.to_string())?;
+        self.retention.validate().map_err(|e| e.to_string())?;
+        self.ingest.validate().map_err(|e| format!("ingest: {e}"))?;
+        self.receive.validate().map_err(|e| e.to_string())?;
+        self.query.validate().map_err(|e| e.to_string())?;
+        self.sql.validate().map_err(|e| e.to_string())
     }
 }
