@@ -102,7 +102,9 @@ impl FromStr for ListenAddr {
         let port = text.rsplit_once(':').map(|(host, port)| (!host.is_empty(), port.parse::<u16>().is_ok()));
         match port {
             Some((true, true)) => Ok(Self::On(text.to_owned())),
-            _ => Err(format!("{text:?} is neither HOST:PORT (such as 127.0.0.1:4318, port 0 to let the system choose) nor `off`")),
+            _ => {
+                Err(format!("{text:?} is neither HOST:PORT (such as 127.0.0.1:4318, port 0 to let the system choose) nor `off`"))
+            }
         }
     }
 }

@@ -16,7 +16,10 @@ use crate::self_telemetry::OwnLog;
 /// `log.level` is no level and no list of directives.
 pub(crate) fn start(config: &LogConfig, own: Option<OwnLog>) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&config.level).map_err(|e| {
-        Failure::usage(format!("log.level is {:?}, must be a level (error, warn, info, debug, trace) or directives such as info,lake=debug: {e}", config.level))
+        Failure::usage(format!(
+            "log.level is {:?}, must be a level (error, warn, info, debug, trace) or directives such as info,lake=debug: {e}",
+            config.level
+        ))
     })?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(true);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match config.format {

@@ -11,9 +11,12 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::ErrorKind;
-use ingest::Ingester;
-use ingest::receive::otlp::OtlpState;
+use catalog::{Env, ErrorKind};
+use ingest::convert::metrics::MetricsConverter;
+use ingest::receive::Admission;
+use ingest::receive::otlp::{Converters, OtlpState};
+use ingest::registry::SeriesRegistry;
+use ingest::{Ingester, RowSink};
 use lake::FreshRows;
 use query::Engine;
 use sql::SqlEngine;
@@ -100,8 +103,7 @@ impl Node {
         let engine = Engine::new(Arc::clone(&opened.lake), fresh, opened.env.clone(), config.query.clone())
             .map_err(|e| Failure::surroundings(chain(&e)))?;
         let sql = SqlEngine::new(engine, config.sql.clone(), runtimes.queries.clone()).map_err(|e| Failure::usage(chain(&e)))?;
-        let convert = converters(config);
-        let otlp = OtlpState::new(Arc::clone(&ingester) as _, Arc::new(config.receive.clone()), opened.env.clone(), convert);
+        let otlp = receivers(config, Arc::clone(&ingester) as _, &opened.env);
         let parts = Parts {
             gate: Arc::new(Gate::new(&config.tenancy, &config.auth)),
             status,
@@ -118,10 +120,22 @@ impl Node {
         match tokio::time::timeout(FLUSH_MAX, self.ingester.shutdown()).await {
             Ok(Ok(())) => tracing::info!("stopped: everything is in files"),
             Ok(Err(error)) => return Err(Failure::failed(format!("stopped without the last flush: {}", chain(&error)))),
-            Err(_) => tracing::warn!(flush_max_s = FLUSH_MAX.as_secs(), "stopped before the flush was done; the next start replays the log"),
+            Err(_) => tracing::warn!(
+                flush_max_s = FLUSH_MAX.as_secs(),
+                "stopped before the flush was done; the next start replays the log"
+            ),
         }
         Ok(())
     }
+}
+
+/// What the receivers of OTLP share.
+fn receivers(config: &Config, sink: Arc<dyn RowSink>, env: &Env) -> OtlpState {
+    let limits = Arc::new(config.receive.clone());
+    let series = SeriesRegistry::new(config.series.clone());
+    let metrics = MetricsConverter::new(config.otlp_metrics.clone(), series, env.clone());
+    let convert = Converters::new(&limits, env, metrics);
+    OtlpState::new(sink, limits, convert, Admission::new(config.receive.in_flight_bytes_max))
 }
 
 /// Prints where everybody listens and starts to serve.
@@ -138,7 +152,9 @@ fn serve_all(bound: Vec<Bound>, parts: &Parts, config: &Config, stop: &Cancellat
 /// One line on standard output, at once: whoever started the node may wait for it.
 fn announce(line: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|e| Failure::failed(format!("cannot write to standard output: {e}")))
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .map_err(|e| Failure::failed(format!("cannot write to standard output: {e}")))
 }
 
 /// SIGTERM or SIGINT.
@@ -157,4 +173,3 @@ fn refused(error: ingest::Error) -> Failure {
         _ => Failure::surroundings(chain(&error)),
     }
 }
-fn converters(_c: &Config) -> ingest::receive::otlp::Converters { todo!() }

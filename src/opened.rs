@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use catalog::manifest::Catalog;
 use catalog::{Env, ErrorKind};
 use lake::Lake;
+use object_store::path::Path as StorePath;
+use object_store::{ObjectStore, ObjectStoreExt};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::cli::ConfigArgs;
@@ -20,6 +23,10 @@ const LAKE_FOLDER: &str = "lake";
 const WAL_FOLDER: &str = "wal";
 /// Below the node's folder: held by the process that runs on it.
 const LOCK_FILE: &str = "telelake.lock";
+
+/// A store that has not answered by then is out of reach.
+const REACH_MAX: Duration = Duration::from_secs(10);
+const CHECK_CREDENTIALS: &str = "check the credentials and that they may list, read, write and delete there";
 
 /// An open lake.
 #[derive(Debug, Clone)]
@@ -71,6 +78,9 @@ pub(crate) fn is_local(url: &str) -> bool {
 pub(crate) async fn open(config: &Config, env: Env) -> Result<Opened, Failure> {
     let environment: HashMap<String, String> = std::env::vars().collect();
     let store = lake::store::open_store(&config.store, &environment).map_err(|e| Failure::surroundings(chain(&e)))?;
+    if !is_local(&config.store.url) {
+        reach(&config.store.url, &*store).await?;
+    }
     let catalog = Catalog::open(Arc::clone(&store), env.clone(), config.catalog.clone())
         .await
         .map_err(|e| Failure::surroundings(explain(&config.store.url, &e)))?;
@@ -78,10 +88,24 @@ pub(crate) async fn open(config: &Config, env: Env) -> Result<Opened, Failure> {
     Ok(Opened { lake, catalog, env })
 }
 
+/// Asks the store for an object that nobody has, to find out soon whether anybody answers: later requests are patient.
+async fn reach(url: &str, store: &dyn ObjectStore) -> Result<(), Failure> {
+    let reason = match tokio::time::timeout(REACH_MAX, store.get(&StorePath::from("telelake-reach"))).await {
+        Ok(Ok(_) | Err(object_store::Error::NotFound { .. })) => return Ok(()),
+        Ok(Err(error @ (object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }))) => {
+            let reason = chain(&error);
+            return Err(Failure::surroundings(format!("cannot open the lake on {url}: {reason}; {CHECK_CREDENTIALS}")));
+        }
+        Ok(Err(error)) => chain(&error),
+        Err(_) => format!("no answer within {} s", REACH_MAX.as_secs()),
+    };
+    Err(Failure::surroundings(format!("cannot open the lake on {url}: {reason}; check the url, the endpoint and the network")))
+}
+
 /// What to do about a catalog that does not open.
 fn explain(url: &str, error: &catalog::Error) -> String {
     let advice = match error.kind() {
-        ErrorKind::Denied => "check the credentials and that they may list, read, write and delete there",
+        ErrorKind::Denied => CHECK_CREDENTIALS,
         ErrorKind::NotFound => "create the bucket, or correct the url",
         ErrorKind::Unavailable => "check the url, the endpoint and the network",
         ErrorKind::Corrupt => "run `telelake check`; nothing was changed",
@@ -129,7 +153,9 @@ pub(crate) fn must_exist(config: &Config) -> Result<(), Failure> {
     let url = &config.store.url;
     let folder = url.strip_prefix("file://").unwrap_or(url);
     if is_local(url) && !Path::new(folder).is_dir() {
-        return Err(Failure::surroundings(format!("there is no lake at {folder}; name the node's folder with --data DIR or the store with --store URL")));
+        return Err(Failure::surroundings(format!(
+            "there is no lake at {folder}; name the node's folder with --data DIR or the store with --store URL"
+        )));
     }
     Ok(())
 }

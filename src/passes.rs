@@ -111,9 +111,6 @@ impl Passes {
 
     async fn refresh(&self) -> Result<Value, PassError> {
         let snapshot = self.opened.catalog.refresh().await.map_err(of_catalog)?;
-        metrics::gauge!("telelake_catalog_snapshot_id").set(snapshot as f64);
-        metrics::gauge!("telelake_catalog_files_live").set(self.opened.catalog.snapshot().file_count() as f64);
-        metrics::gauge!("telelake_catalog_bytes_live").set(self.opened.catalog.snapshot().bytes() as f64);
         Ok(json!({ "snapshot": snapshot }))
     }
 
@@ -159,7 +156,11 @@ fn describe(report: &CompactReport) -> Result<Value, PassError> {
     match report.failures.first() {
         Some(first) => Err(PassError {
             kind: ErrorKind::Internal,
-            message: format!("{} of {} merges failed, the first: {first}", report.failures.len(), report.failures.len() + report.jobs),
+            message: format!(
+                "{} of {} merges failed, the first: {first}",
+                report.failures.len(),
+                report.failures.len() + report.jobs
+            ),
         }),
         None => Ok(describe_compaction(report)),
     }

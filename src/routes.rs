@@ -47,7 +47,8 @@ pub(crate) fn of(dialect: Dialect, parts: &Parts) -> Router {
     let of_tenants = of_tenants.layer(middleware::from_fn_with_state(Arc::clone(&parts.gate), tenancy::tenant));
     let mut of_node = compat::node::introspection(Arc::clone(&parts.status));
     if dialect == Dialect::Gateway {
-        of_node = of_node.route("/api/v1/admin/{pass}", post(admin).with_state((Arc::clone(&parts.passes), parts.background.clone())));
+        of_node =
+            of_node.route("/api/v1/admin/{pass}", post(admin).with_state((Arc::clone(&parts.passes), parts.background.clone())));
     }
     let of_node = of_node.layer(middleware::from_fn_with_state(Arc::clone(&parts.gate), tenancy::token));
     of_tenants.merge(of_node).merge(compat::node::probes(Arc::clone(&parts.status)))

@@ -60,7 +60,13 @@ impl<S: Subscriber> Layer<S> for OwnLog {
         fields.attributes.push(text("target", event.metadata().target()));
         let record = LogRecord {
             time_unix_nano: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64),
-            severity_number: if level == Level::ERROR { 17 } else if level == Level::WARN { 13 } else { 9 },
+            severity_number: if level == Level::ERROR {
+                17
+            } else if level == Level::WARN {
+                13
+            } else {
+                9
+            },
             severity_text: level.to_string(),
             body: Some(AnyValue { value: Some(Value::StringValue(fields.message)) }),
             attributes: fields.attributes,

@@ -101,7 +101,8 @@ impl Process {
     fn read(proc_self: &Path) -> Self {
         let status = std::fs::read_to_string(proc_self.join("status")).unwrap_or_default();
         let stat = std::fs::read_to_string(proc_self.join("stat")).unwrap_or_default();
-        let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)?.split_whitespace().next()?.parse::<f64>().ok());
+        let field =
+            |name: &str| status.lines().find_map(|l| l.strip_prefix(name)?.split_whitespace().next()?.parse::<f64>().ok());
         Self {
             resident_bytes: field("VmRSS:").map(|kib| kib * 1024.0),
             cpu_seconds: cpu_ticks(&stat).map(|ticks| ticks / TICKS_PER_SECOND),

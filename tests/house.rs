@@ -113,7 +113,10 @@ fn crates_use_only_whom_they_may() {
 #[test]
 fn datafusion_is_named_in_query_and_sql_only() {
     for folder in [".", "catalog", "lake", "ingest", "compat"] {
-        assert!(!dependencies(folder, &["dependencies"]).iter().any(|d| d.starts_with("datafusion")), "{folder} names DataFusion");
+        assert!(
+            !dependencies(folder, &["dependencies"]).iter().any(|d| d.starts_with("datafusion")),
+            "{folder} names DataFusion"
+        );
         nowhere(folder, &["datafusion"], &[], "DataFusion is named in query and sql only");
     }
 }
@@ -121,7 +124,8 @@ fn datafusion_is_named_in_query_and_sql_only() {
 #[test]
 fn the_environment_enters_through_the_root() {
     for folder in ["catalog", "lake", "ingest", "query", "sql", "compat"] {
-        let why = "time, randomness and the environment enter through src/ (catalog::Env), so that a node runs under a fake clock";
+        let why =
+            "time, randomness and the environment enter through src/ (catalog::Env), so that a node runs under a fake clock";
         nowhere(folder, &["env::var", "SystemTime::now", "std::time::Instant", "thread_rng", "OsRng", "rand::rng()"], &[], why);
     }
 }
@@ -171,6 +175,23 @@ fn every_crash_point_is_listed() {
         used.extend(text.split("fail_point!(\"").skip(1).filter_map(|rest| rest.split('"').next()));
     }
     assert_eq!(used, listed, "crash points in the code, and in src/crash.rs");
+}
+
+#[test]
+fn every_metric_is_in_the_readme() {
+    let readme = read(&root().join("README.md"));
+    let listed: BTreeSet<&str> =
+        readme.split(|c: char| c != '_' && !c.is_ascii_alphanumeric()).filter(|w| w.starts_with("telelake_")).collect();
+    let mut counted = BTreeSet::new();
+    let texts: Vec<String> = CRATES.iter().flat_map(|folder| sources(folder, &["src"])).map(|f| read(&f)).collect();
+    for text in &texts {
+        counted.extend(
+            shipped(text)
+                .split('"')
+                .filter(|w| w.starts_with("telelake_") && w.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())),
+        );
+    }
+    assert_eq!(counted, listed, "metrics in the code, and in README.md");
 }
 
 #[test]

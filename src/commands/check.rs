@@ -37,7 +37,11 @@ pub(crate) fn run(args: CheckArgs) -> Result<(), Failure> {
 fn print(report: &CheckReport, format: ReportFormat) {
     match format {
         ReportFormat::Json => {
-            let findings: Vec<_> = report.findings.iter().map(|f| json!({ "error": f.severity == Severity::Error, "path": f.path.to_string(), "what": f.what })).collect();
+            let findings: Vec<_> = report
+                .findings
+                .iter()
+                .map(|f| json!({ "error": f.severity == Severity::Error, "path": f.path.to_string(), "what": f.what }))
+                .collect();
             let whole = json!({
                 "healthy": report.is_healthy(), "snapshot": report.snapshot, "log_entries": report.log_entries, "files": report.files,
                 "rows": report.rows, "bytes": report.bytes, "orphans": report.orphans, "orphan_bytes": report.orphan_bytes,

@@ -3,9 +3,9 @@
 use lake::compact::{CompactBudget, CompactReport, Compactor};
 
 use crate::cli::{CompactArgs, ReportFormat};
+use crate::environment;
 use crate::failure::{Failure, chain};
 use crate::opened::{self, FolderLock};
-use crate::environment;
 
 /// Merges what is due, or with `--all` everything, and prints what was done.
 ///

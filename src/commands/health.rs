@@ -13,7 +13,9 @@ use crate::http_client::HttpClient;
 /// The server does not answer, or is not ready.
 pub(crate) fn run(args: &ServerArgs) -> Result<(), Failure> {
     super::block_on(async {
-        let uri: Uri = format!("{}/-/ready", args.server.trim_end_matches('/')).parse().map_err(|e| Failure::usage(format!("--server: {e}")))?;
+        let uri: Uri = format!("{}/-/ready", args.server.trim_end_matches('/'))
+            .parse()
+            .map_err(|e| Failure::usage(format!("--server: {e}")))?;
         let answer = HttpClient::new()
             .send(Method::GET, &uri, HeaderMap::new(), Bytes::new())
             .await

@@ -93,12 +93,21 @@ impl Report {
             row.days = days.len();
             row
         });
-        Self { snapshot: snapshot.id(), files: snapshot.file_count(), bytes: snapshot.bytes(), tables: tables.collect(), file_list }
+        Self {
+            snapshot: snapshot.id(),
+            files: snapshot.file_count(),
+            bytes: snapshot.bytes(),
+            tables: tables.collect(),
+            file_list,
+        }
     }
 
     fn print(&self) {
         println!("snapshot {}: {} files, {}", self.snapshot, self.files, super::human_bytes(self.bytes));
-        println!("{:<20} {:<12} {:<6} {:>6} {:>8} {:>14} {:>12} {:>10}", "tenant", "table", "level", "days", "files", "rows", "bytes", "bytes/row");
+        println!(
+            "{:<20} {:<12} {:<6} {:>6} {:>8} {:>14} {:>12} {:>10}",
+            "tenant", "table", "level", "days", "files", "rows", "bytes", "bytes/row"
+        );
         for row in &self.tables {
             println!(
                 "{:<20} {:<12} {:<6} {:>6} {:>8} {:>14} {:>12} {:>10.2}",

@@ -39,5 +39,9 @@ fn runtime(name: &'static str, threads: usize) -> Result<tokio::runtime::Runtime
     if threads > 0 {
         builder.worker_threads(threads);
     }
-    builder.thread_name(name).enable_all().build().map_err(|e| Failure::failed(format!("cannot start the threads of {name}: {e}")))
+    builder
+        .thread_name(name)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::failed(format!("cannot start the threads of {name}: {e}")))
 }

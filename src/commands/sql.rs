@@ -19,11 +19,11 @@ use sql::{SqlEngine, SqlRequest};
 
 use crate::cli::SqlArgs;
 use crate::config::Config;
+use crate::environment;
 use crate::failure::{Failure, chain};
 use crate::http_client::HttpClient;
 use crate::opened::{self, Opened};
 use crate::tenancy::TENANT_HEADER;
-use crate::environment;
 
 /// Where a node listens that was started without any flag.
 const LOCAL_SERVER: &str = "http://127.0.0.1:7070";
@@ -35,7 +35,9 @@ const LOCAL_SERVER: &str = "http://127.0.0.1:7070";
 pub(crate) fn run(mut args: SqlArgs) -> Result<(), Failure> {
     if args.statement == "-" {
         args.statement.clear();
-        std::io::stdin().read_to_string(&mut args.statement).map_err(|e| Failure::usage(format!("cannot read standard input: {e}")))?;
+        std::io::stdin()
+            .read_to_string(&mut args.statement)
+            .map_err(|e| Failure::usage(format!("cannot read standard input: {e}")))?;
     }
     let on_store = args.config.data.is_some() || args.config.store.is_some() || args.config.config.is_some();
     super::block_on(async move { if on_store && args.server.is_none() { direct(args).await } else { on_server(args).await } })
@@ -52,7 +54,9 @@ async fn on_server(args: SqlArgs) -> Result<(), Failure> {
     }
     let body = serde_json::json!({ "query": args.statement, "format": args.format.of_sql().name() });
     let answer = HttpClient::new().send(Method::POST, &uri, headers, Bytes::from(body.to_string())).await.map_err(|e| {
-        Failure::failed(format!("{server} does not answer: {e}; start a node with `telelake serve`, or read its folder with --data DIR"))
+        Failure::failed(format!(
+            "{server} does not answer: {e}; start a node with `telelake serve`, or read its folder with --data DIR"
+        ))
     })?;
     if !answer.status.is_success() {
         let text = String::from_utf8_lossy(&answer.body);
@@ -74,9 +78,10 @@ async fn direct(args: SqlArgs) -> Result<(), Failure> {
     let opened = opened::open(&config, environment::system()).await?;
     let fresh = rows_of_the_log(&config, &opened).await?;
     let failed = |e: &dyn std::fmt::Display| Failure::failed(e);
-    let engine =
-        Engine::new(Arc::clone(&opened.lake), fresh, opened.env.clone(), config.query.clone()).map_err(|e| Failure::usage(chain(&e)))?;
-    let sql = SqlEngine::new(engine, config.sql.clone(), tokio::runtime::Handle::current()).map_err(|e| Failure::usage(chain(&e)))?;
+    let engine = Engine::new(Arc::clone(&opened.lake), fresh, opened.env.clone(), config.query.clone())
+        .map_err(|e| Failure::usage(chain(&e)))?;
+    let sql =
+        SqlEngine::new(engine, config.sql.clone(), tokio::runtime::Handle::current()).map_err(|e| Failure::usage(chain(&e)))?;
     let request = SqlRequest { text: args.statement, ..SqlRequest::default() };
     let mut rows = sql.execute(&tenant, request).await.map_err(|e| failed(&e))?;
     let mut encoder = Encoder::new(args.format.of_sql(), rows.schema()).map_err(|e| failed(&e))?;

@@ -12,9 +12,12 @@ mod sections;
 use std::path::PathBuf;
 
 pub(crate) use load::{Sources, load};
-pub(crate) use sections::{AuthConfig, BackgroundConfig, ListenConfig, LogConfig, LogFormat, NodeConfig, TenancyConfig};
 #[cfg(test)]
 pub(crate) use sections::TokenConfig;
+pub(crate) use sections::{AuthConfig, BackgroundConfig, ListenConfig, LogConfig, LogFormat, NodeConfig, TenancyConfig};
+
+use ingest::convert::metrics::OtlpMetricsConfig;
+use ingest::registry::RegistryConfig;
 
 use crate::dialect::{Dialect, ListenAddr};
 
@@ -52,6 +55,10 @@ pub(crate) struct Config {
     pub(crate) ingest: ingest::IngestConfig,
     /// Receivers and their limits.
     pub(crate) receive: ingest::receive::ReceiveConfig,
+    /// How OTLP metrics become series.
+    pub(crate) otlp_metrics: OtlpMetricsConfig,
+    /// How many series a tenant may have.
+    pub(crate) series: RegistryConfig,
     /// Queries and their limits.
     pub(crate) query: query::QueryConfig,
     /// SQL.
@@ -76,6 +83,8 @@ impl Default for Config {
             gc: Default::default(),
             ingest: Default::default(),
             receive: Default::default(),
+            otlp_metrics: Default::default(),
+            series: Default::default(),
             query: Default::default(),
             sql: Default::default(),
         }
@@ -105,6 +114,7 @@ impl Config {
         self.retention.validate().map_err(|e| e.to_string())?;
         self.ingest.validate().map_err(|e| format!("ingest: {e}"))?;
         self.receive.validate().map_err(|e| e.to_string())?;
+        self.otlp_metrics.validate().map_err(|e| e.to_string())?;
         self.query.validate().map_err(|e| e.to_string())?;
         self.sql.validate().map_err(|e| e.to_string())
     }

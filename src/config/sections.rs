@@ -128,7 +128,10 @@ impl AuthConfig {
     pub(super) fn validate(&self) -> Result<(), String> {
         for (i, token) in self.tokens.iter().enumerate() {
             if token.digest().is_none() {
-                return Err(format!("auth.tokens[{i}].sha256 has {} characters, must be 64 hexadecimal digits", token.sha256.len()));
+                return Err(format!(
+                    "auth.tokens[{i}].sha256 has {} characters, must be 64 hexadecimal digits",
+                    token.sha256.len()
+                ));
             }
             if token.tenants.is_empty() {
                 return Err(format!("auth.tokens[{i}].tenants is empty, must name at least one tenant, or \"*\""));

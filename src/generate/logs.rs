@@ -116,7 +116,10 @@ impl Line {
                 100 + request % 40
             ),
             "java" => {
-                format!("{level} [http-nio-8080-exec-{}] c.shop.payment.ChargeService - charged in {latency_ms} ms, request {request:016x}", request % 64)
+                format!(
+                    "{level} [http-nio-8080-exec-{}] c.shop.payment.ChargeService - charged in {latency_ms} ms, request {request:016x}",
+                    request % 64
+                )
             }
             "nodejs" => format!(
                 "10.{}.{}.{} - - [{}] \"{method} {route} HTTP/1.1\" {} {} \"-\" \"Mozilla/5.0 (X11; Linux x86_64)\" {latency_ms}",

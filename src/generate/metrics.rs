@@ -4,8 +4,8 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric,
-    NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, exemplar, metric, number_data_point,
+    AggregationTemporality, Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint,
+    Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, exemplar, metric, number_data_point,
 };
 use prost::Message;
 use rand::rngs::SmallRng;
@@ -127,12 +127,17 @@ impl Instance {
         let cpu = vec![point(vec![], number_data_point::Value::AsDouble(self.cpu))];
         let memory = vec![point(vec![text_attribute("state", "resident")], int(self.memory_bytes))];
         let queue = vec![point(vec![text_attribute("queue", "orders")], int(self.queue))];
-        let requests: Vec<_> = STATUSES.iter().zip(self.requests).map(|(status, n)| point(self.request(*status), int(n as i64))).collect();
+        let requests: Vec<_> =
+            STATUSES.iter().zip(self.requests).map(|(status, n)| point(self.request(*status), int(n as i64))).collect();
         counts.gauge_points += 2;
         counts.sum_points += 1 + requests.len() as u64;
         let gauge = |data_points| metric::Data::Gauge(Gauge { data_points });
         let sum = |data_points, is_monotonic| {
-            metric::Data::Sum(Sum { data_points, aggregation_temporality: AggregationTemporality::Cumulative as i32, is_monotonic })
+            metric::Data::Sum(Sum {
+                data_points,
+                aggregation_temporality: AggregationTemporality::Cumulative as i32,
+                is_monotonic,
+            })
         };
         vec![
             named("process.cpu.utilization", "1", "Share of one core in use.", gauge(cpu)),
@@ -204,5 +209,11 @@ impl Instance {
 }
 
 fn named(name: &str, unit: &str, description: &str, data: metric::Data) -> Metric {
-    Metric { name: name.to_owned(), unit: unit.to_owned(), description: description.to_owned(), data: Some(data), ..Default::default() }
+    Metric {
+        name: name.to_owned(),
+        unit: unit.to_owned(),
+        description: description.to_owned(),
+        data: Some(data),
+        ..Default::default()
+    }
 }

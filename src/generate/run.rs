@@ -62,7 +62,9 @@ pub(crate) async fn run(plan: Plan, progress: &ProgressBar) -> Result<Report, St
             ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} items  {per_sec}  {eta}").expect("a valid template"),
         );
     } else {
-        progress.set_style(ProgressStyle::with_template("{spinner} {human_pos} items  {per_sec}  {elapsed}").expect("a valid template"));
+        progress.set_style(
+            ProgressStyle::with_template("{spinner} {human_pos} items  {per_sec}  {elapsed}").expect("a valid template"),
+        );
     }
     let mut signals = tokio::task::JoinSet::new();
     for signal in plan.signals.clone() {

@@ -17,14 +17,34 @@ pub(super) struct Service {
 
 /// Calls only go to later entries, so every trace ends.
 pub(super) const SERVICES: [Service; 8] = [
-    Service { name: "frontend", language: "nodejs", operations: &[("GET", "/"), ("GET", "/product/{id}"), ("POST", "/checkout")], calls: &[1, 2, 3] },
+    Service {
+        name: "frontend",
+        language: "nodejs",
+        operations: &[("GET", "/"), ("GET", "/product/{id}"), ("POST", "/checkout")],
+        calls: &[1, 2, 3],
+    },
     Service { name: "checkout", language: "go", operations: &[("POST", "/checkout.v1/PlaceOrder")], calls: &[3, 4, 5, 6] },
     Service { name: "recommendation", language: "python", operations: &[("GET", "/recommendations")], calls: &[7] },
-    Service { name: "cart", language: "dotnet", operations: &[("GET", "/cart"), ("POST", "/cart"), ("DELETE", "/cart")], calls: &[] },
+    Service {
+        name: "cart",
+        language: "dotnet",
+        operations: &[("GET", "/cart"), ("POST", "/cart"), ("DELETE", "/cart")],
+        calls: &[],
+    },
     Service { name: "payment", language: "java", operations: &[("POST", "/payment.v1/Charge")], calls: &[] },
-    Service { name: "shipping", language: "rust", operations: &[("POST", "/shipping/quote"), ("POST", "/shipping/order")], calls: &[] },
+    Service {
+        name: "shipping",
+        language: "rust",
+        operations: &[("POST", "/shipping/quote"), ("POST", "/shipping/order")],
+        calls: &[],
+    },
     Service { name: "email", language: "ruby", operations: &[("POST", "/send_order_confirmation")], calls: &[] },
-    Service { name: "product-catalog", language: "go", operations: &[("GET", "/products"), ("GET", "/products/{id}")], calls: &[] },
+    Service {
+        name: "product-catalog",
+        language: "go",
+        operations: &[("GET", "/products"), ("GET", "/products/{id}")],
+        calls: &[],
+    },
 ];
 
 pub(super) fn text(value: impl Into<String>) -> AnyValue {
@@ -60,5 +80,9 @@ pub(super) fn resource(service: &Service, instance: usize) -> Resource {
 }
 
 pub(super) fn scope() -> InstrumentationScope {
-    InstrumentationScope { name: "telelake.generate".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), ..Default::default() }
+    InstrumentationScope {
+        name: "telelake.generate".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..Default::default()
+    }
 }

@@ -51,11 +51,12 @@ impl Source for TracesSource {
             at_ns += STEP_NS;
         }
         let instance = self.random.random_range(0..self.instances);
-        let resource_spans = by_service.into_iter().enumerate().filter(|(_, spans)| !spans.is_empty()).map(|(service, spans)| ResourceSpans {
-            resource: Some(resource(&SERVICES[service], instance)),
-            scope_spans: vec![ScopeSpans { scope: Some(scope()), spans, ..Default::default() }],
-            ..Default::default()
-        });
+        let resource_spans =
+            by_service.into_iter().enumerate().filter(|(_, spans)| !spans.is_empty()).map(|(service, spans)| ResourceSpans {
+                resource: Some(resource(&SERVICES[service], instance)),
+                scope_spans: vec![ScopeSpans { scope: Some(scope()), spans, ..Default::default() }],
+                ..Default::default()
+            });
         let body = ExportTraceServiceRequest { resource_spans: resource_spans.collect() }.encode_to_vec().into();
         Batch { signal: catalog::Signal::Traces, body, counts }
     }
@@ -81,7 +82,8 @@ impl Trace<'_> {
                 let called_ns = end_ns;
                 end_ns += self.random.random_range(500_000..8_000_000);
                 self.call(*callee, &client, called_ns + 50_000);
-                let attributes = vec![text_attribute("peer.service", SERVICES[*callee].name), text_attribute("rpc.system", "grpc")];
+                let attributes =
+                    vec![text_attribute("peer.service", SERVICES[*callee].name), text_attribute("rpc.system", "grpc")];
                 let name = format!("call {}", SERVICES[*callee].name);
                 let span = self.span(client, &span_id, (called_ns, end_ns), name, SpanKind::Client, attributes);
                 self.push(service, span);
@@ -94,7 +96,14 @@ impl Trace<'_> {
                 text_attribute("db.statement", "SELECT * FROM orders WHERE id = $1"),
                 int_attribute("db.rows", self.random.random_range(0..50)),
             ];
-            let span = self.span(query, &span_id, (start_ns + 100_000, end_ns), "SELECT orders".to_owned(), SpanKind::Client, attributes);
+            let span = self.span(
+                query,
+                &span_id,
+                (start_ns + 100_000, end_ns),
+                "SELECT orders".to_owned(),
+                SpanKind::Client,
+                attributes,
+            );
             self.push(service, span);
         }
         let failed = self.random.random_bool(0.03);
@@ -107,7 +116,8 @@ impl Trace<'_> {
             attribute("shop.returning", Value::BoolValue(self.random.random_bool(0.4))),
         ];
         let kind = SpanKind::Server;
-        let mut span = self.span(span_id.clone(), parent, (start_ns, end_ns + 100_000), format!("{method} {route}"), kind, attributes);
+        let mut span =
+            self.span(span_id.clone(), parent, (start_ns, end_ns + 100_000), format!("{method} {route}"), kind, attributes);
         if failed {
             span.status = Some(Status { code: StatusCode::Error as i32, message: "upstream did not answer".to_owned() });
             span.events.push(Event {

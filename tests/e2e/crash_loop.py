@@ -31,8 +31,7 @@ CONFIG = """
 [catalog]
 checkpoint_entries = 4
 time_travel = "0s"
-dead_file_grace = "0s"
-orphan_age_min = "0s"
+delete_grace = "0s"
 
 [ingest.wal]
 segment_bytes = 1048576
