@@ -293,7 +293,8 @@ impl CompactReport {
         }
     }
 
-    fn add(&mut self, pass: Self) {
+    /// Adds what a later pass did.
+    pub fn add(&mut self, pass: Self) {
         self.jobs += pass.jobs;
         self.conflicts += pass.conflicts;
         self.failures.extend(pass.failures);
