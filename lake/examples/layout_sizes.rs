@@ -108,7 +108,9 @@ fn samples(points: usize) -> RecordBatch {
     let mut rng = SmallRng::seed_from_u64(1);
     let mut state: Vec<f64> = (0..SERIES).map(|i| (i % 50) as f64 * 1000.0).collect();
     let rates: Vec<f64> = (0..SERIES).map(|_| rng.random_range(0.5..200.0_f64)).collect();
-    let sids: Vec<i64> = (0..SERIES).map(|i| SeriesId::of(&format!("metric_{}", i % 50), [("instance", format!("host-{}", i / 50).as_str())], 0).0).collect();
+    let sids: Vec<i64> = (0..SERIES)
+        .map(|i| SeriesId::of(&format!("metric_{}", i % 50), [("instance", format!("host-{}", i / 50).as_str())], 0).0)
+        .collect();
     let (mut metrics, mut ids, mut times, mut values) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for point in 0..points {
         for target in 0..SERIES / 50 {
@@ -230,7 +232,8 @@ fn logs(lines: usize) -> Vec<RecordBatch> {
 }
 
 fn log_batch(rng: &mut SmallRng, n: usize, first: i64) -> RecordBatch {
-    let (mut services, mut streams, mut at, mut levels, mut bodies) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut services, mut streams, mut at, mut levels, mut bodies) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for i in 0..n as i64 {
         let (service, pod) = (rng.random_range(0..10), rng.random_range(0..5));
         let level = ["info", "info", "info", "info", "warn", "error"][rng.random_range(0..6)];
@@ -258,20 +261,34 @@ fn line(rng: &mut SmallRng, service: usize, level: &str) -> String {
     match rng.random_range(0..100) {
         0..40 => format!(
             r#"10.{}.{}.{} - - [05/Oct/2024:12:{:02}:{:02} +0000] "GET {path}?id={} HTTP/1.1" {status} {} "https://shop.example.com/" "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0" 0.{ms:03}"#,
-            rng.random_range(0..4), rng.random_range(0..255), rng.random_range(0..255), rng.random_range(0..60), rng.random_range(0..60),
-            rng.random_range(0..100_000), rng.random_range(200..50_000)
+            rng.random_range(0..4),
+            rng.random_range(0..255),
+            rng.random_range(0..255),
+            rng.random_range(0..60),
+            rng.random_range(0..60),
+            rng.random_range(0..100_000),
+            rng.random_range(200..50_000)
         ),
         40..82 => format!(
             r#"{{"level":"{level}","msg":"request handled","service":"service-{service}","method":"POST","path":"{path}","status":{status},"duration_ms":{ms}.{},"user_id":{},"trace_id":"{:032x}","region":"eu-west-1","version":"1.{}.3"}}"#,
-            rng.random_range(0..1000), rng.random_range(0..200_000), rng.random::<u128>(), rng.random_range(0..4)
+            rng.random_range(0..1000),
+            rng.random_range(0..200_000),
+            rng.random::<u128>(),
+            rng.random_range(0..4)
         ),
         82..95 => format!(
             "level={level} caller=handler.go:{} msg=\"cache lookup\" key=user:{} hit={} took={ms}us shard={} component=cache-{service}",
-            [88, 120, 431][rng.random_range(0..3)], rng.random_range(0..200_000), rng.random_bool(0.8), rng.random_range(0..16)
+            [88, 120, 431][rng.random_range(0..3)],
+            rng.random_range(0..200_000),
+            rng.random_bool(0.8),
+            rng.random_range(0..16)
         ),
         _ => format!(
             "2024-10-05 12:00:{:02},{ms:03} ERROR [pool-{}-thread-{}] com.example.orders.OrderService - Failed to process order {}: java.sql.SQLTransientConnectionException: HikariPool-1 - Connection is not available, request timed out after 30000ms.",
-            rng.random_range(0..60), rng.random_range(1..4), rng.random_range(1..32), rng.random_range(0..1_000_000)
+            rng.random_range(0..60),
+            rng.random_range(1..4),
+            rng.random_range(1..32),
+            rng.random_range(0..1_000_000)
         ),
     }
 }

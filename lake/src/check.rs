@@ -15,8 +15,8 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use catalog::{FileEntry, FileId, TimeRange, Timestamp, schema};
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::path::Path;
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
 use crate::compact::Keys;

@@ -51,8 +51,12 @@ impl Dictionaries {
         let mut batches = Vec::with_capacity(scope.files.len() + scope.fresh.len());
         for file in &scope.files {
             let load = async {
-                let stream =
-                    scan::scan(Arc::clone(&self.store), Arc::clone(&self.caches), Arc::clone(file), ScanSpec::all(columns.clone()))?;
+                let stream = scan::scan(
+                    Arc::clone(&self.store),
+                    Arc::clone(&self.caches),
+                    Arc::clone(file),
+                    ScanSpec::all(columns.clone()),
+                )?;
                 let rows: Vec<RecordBatch> = stream.try_collect().await?;
                 concat_batches(&schema, &rows).map_err(internal)
             };

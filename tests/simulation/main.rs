@@ -32,7 +32,7 @@ use rows::TABLES;
 
 /// What was sent and what came of it.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     next: BTreeMap<Table, i64>,
     sent: BTreeMap<Table, BTreeSet<i64>>,
     acked: BTreeMap<Table, BTreeSet<i64>>,
@@ -41,7 +41,7 @@ pub struct Ledger {
 
 /// One request.
 #[derive(Debug, Clone, Copy)]
-pub struct Batch {
+pub(crate) struct Batch {
     table: Table,
     first: i64,
     count: i64,

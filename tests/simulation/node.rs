@@ -23,7 +23,7 @@ use crate::{Batch, rows};
 
 /// The time of day that moves with tokio's paused clock.
 #[derive(Debug)]
-pub struct FollowingClock {
+pub(crate) struct FollowingClock {
     start: Timestamp,
     since: Instant,
     skew_ns: AtomicI64,
@@ -31,7 +31,7 @@ pub struct FollowingClock {
 
 impl FollowingClock {
     /// Stands at `start` now. Call it inside the runtime.
-    pub fn starting_at(start: Timestamp) -> Arc<Self> {
+    pub(crate) fn starting_at(start: Timestamp) -> Arc<Self> {
         Arc::new(Self { start, since: Instant::now(), skew_ns: AtomicI64::new(0) })
     }
 }
@@ -44,10 +44,10 @@ impl Clock for FollowingClock {
 }
 
 /// A running node.
-pub struct Node {
-    pub faults: FaultStore,
-    pub lake: Arc<Lake>,
-    pub ingester: Arc<Ingester>,
+pub(crate) struct Node {
+    pub(crate) faults: FaultStore,
+    pub(crate) lake: Arc<Lake>,
+    pub(crate) ingester: Arc<Ingester>,
     compactor: Compactor,
     tenant: TenantId,
 }
@@ -60,7 +60,7 @@ impl fmt::Debug for Node {
 
 impl Node {
     /// Opens the catalog, recovers the log.
-    pub async fn open(
+    pub(crate) async fn open(
         bucket: &Arc<InMemory>,
         faults: Faults,
         disk: SimFs,
@@ -90,19 +90,19 @@ impl Node {
     }
 
     /// Compacts whatever is due.
-    pub async fn compact(&self) -> Result<()> {
+    pub(crate) async fn compact(&self) -> Result<()> {
         self.compactor.run_once(CompactBudget::default()).await?;
         Ok(())
     }
 
     /// Deletes what no snapshot can need.
-    pub async fn collect(&self) -> Result<()> {
+    pub(crate) async fn collect(&self) -> Result<()> {
         gc::run_once(&self.lake, &GcConfig { orphan_age: Duration::from_secs(600), ..GcConfig::default() }).await?;
         Ok(())
     }
 
     /// Sends a batch as a receiver would; `Ok` is the acknowledgement.
-    pub async fn send(&self, batch: Batch) -> Result<()> {
+    pub(crate) async fn send(&self, batch: Batch) -> Result<()> {
         let append = Append {
             tenant: self.tenant.clone(),
             fingerprint: Some((u128::from(batch.table.code()) << 64) | batch.first as u128),
@@ -113,7 +113,7 @@ impl Node {
     }
 
     /// The numbers of all rows of `table`, as a query sees them: fresh rows first, then a snapshot.
-    pub async fn read(&self, table: Table) -> Result<Vec<i64>> {
+    pub(crate) async fn read(&self, table: Table) -> Result<Vec<i64>> {
         let fresh = self.ingester.capture(&self.tenant);
         let snapshot = self.lake.catalog().pin();
         let mut numbers: Vec<i64> = fresh.batches(&snapshot, table).flat_map(|batch| rows::numbers(table, batch)).collect();

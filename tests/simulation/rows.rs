@@ -11,12 +11,12 @@ use arrow::datatypes::{DataType, Field, Float64Type, TimeUnit};
 use catalog::{Table, schema};
 
 /// 2026-11-01T00:00:00Z.
-pub const START_S: i64 = 1_793_491_200;
+pub(crate) const START_S: i64 = 1_793_491_200;
 /// Event times are spread over 30 hours: 15 slices, two days.
 const SPREAD_S: i64 = 108_000;
 
 /// The tables that the simulation feeds.
-pub const TABLES: [Table; 3] = [Table::Logs, Table::Spans, Table::Samples];
+pub(crate) const TABLES: [Table; 3] = [Table::Logs, Table::Spans, Table::Samples];
 
 /// A second of its own for every number below [`SPREAD_S`], jumping over the slices.
 fn second(n: i64) -> i64 {
@@ -24,7 +24,7 @@ fn second(n: i64) -> i64 {
 }
 
 /// Rows number `first..first + count` of `table`.
-pub fn numbered(table: Table, first: i64, count: i64) -> RecordBatch {
+pub(crate) fn numbered(table: Table, first: i64, count: i64) -> RecordBatch {
     let numbers: Vec<i64> = (first..first + count).collect();
     let schema = schema::rows(table);
     let columns = schema.fields().iter().map(|field| column(table, field, &numbers)).collect();
@@ -32,7 +32,7 @@ pub fn numbered(table: Table, first: i64, count: i64) -> RecordBatch {
 }
 
 /// The numbers in a batch of at least the column that [`number_column`] names.
-pub fn numbers(table: Table, batch: &RecordBatch) -> Vec<i64> {
+pub(crate) fn numbers(table: Table, batch: &RecordBatch) -> Vec<i64> {
     let column = batch.column_by_name(number_column(table)).expect("the scan asked for it");
     match table {
         Table::Logs => column.as_string::<i32>().iter().map(|s| s.expect("required").parse().expect("a number")).collect(),
@@ -42,7 +42,7 @@ pub fn numbers(table: Table, batch: &RecordBatch) -> Vec<i64> {
 }
 
 /// The column that carries the number.
-pub fn number_column(table: Table) -> &'static str {
+pub(crate) fn number_column(table: Table) -> &'static str {
     match table {
         Table::Logs => "body",
         Table::Spans => "span_id",

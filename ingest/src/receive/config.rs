@@ -107,7 +107,10 @@ mod tests {
         let default = ReceiveConfig::default();
         assert_eq!(key_of(default.clone()), None);
         assert_eq!(key_of(ReceiveConfig { body_bytes_max: 0, ..default.clone() }), Some("body_bytes_max"));
-        assert_eq!(key_of(ReceiveConfig { decompressed_bytes_max: 129 * MIB, ..default.clone() }), Some("decompressed_bytes_max"));
+        assert_eq!(
+            key_of(ReceiveConfig { decompressed_bytes_max: 129 * MIB, ..default.clone() }),
+            Some("decompressed_bytes_max")
+        );
         assert_eq!(key_of(ReceiveConfig { in_flight_bytes_max: MIB, ..default.clone() }), Some("in_flight_bytes_max"));
         assert_eq!(key_of(ReceiveConfig { attributes_max: 0, ..default }), Some("attributes_max"));
     }

@@ -163,7 +163,12 @@ impl LabelTable {
     }
     pub(super) fn memory_bytes(&self) -> usize {
         let kept = self.kept.as_ref().map_or(0, RecordBatch::get_array_memory_size);
-        self.ids.len() * 20 + self.pairs.len() * 8 + self.texts.bytes.len() + self.texts.ends.len() * 4 + self.postings.memory_bytes() + kept
+        self.ids.len() * 20
+            + self.pairs.len() * 8
+            + self.texts.bytes.len()
+            + self.texts.ends.len() * 4
+            + self.postings.memory_bytes()
+            + kept
     }
 }
 

@@ -57,8 +57,7 @@ async fn matchers_select_series_of_files_and_fresh_rows() {
     let fresh: &[(&str, &[(&str, &str)])] =
         &[("up", &[("instance", "a:1"), ("job", "node")]), ("http_requests_total", &[("code", "404"), ("job", "api")])];
     let files = lake.write(&TenantId::anonymous(), Table::Series, Level::L0, vec![series_rows(stored)]).await.expect("writes");
-    let scope =
-        Scope { table: Table::Series, files: files.into_iter().map(Arc::new).collect(), fresh: vec![series_rows(fresh)] };
+    let scope = Scope { table: Table::Series, files: files.into_iter().map(Arc::new).collect(), fresh: vec![series_rows(fresh)] };
 
     let check = async |matchers: &[(&str, MatchOp, &str)], expected: &[&str]| {
         let matchers: Vec<Matcher> = matchers.iter().map(|(n, op, v)| Matcher::new(*n, *op, *v).expect("valid")).collect();
@@ -95,5 +94,8 @@ async fn matchers_select_series_of_files_and_fresh_rows() {
 
     let lookup = lake.dictionaries().lookup(&scope).await.expect("reads");
     let rows = lookup.gather(&Int64Array::from(vec![Some(id), None, Some(1), Some(id)])).expect("gathers");
-    assert_eq!(rows.column(1).as_primitive::<arrow::datatypes::Int64Type>().iter().collect::<Vec<_>>(), [Some(id), None, None, Some(id)]);
+    assert_eq!(
+        rows.column(1).as_primitive::<arrow::datatypes::Int64Type>().iter().collect::<Vec<_>>(),
+        [Some(id), None, None, Some(id)]
+    );
 }
