@@ -304,6 +304,9 @@ pub(crate) struct GenerateArgs {
     /// The time of the first item, RFC 3339. [default: now; with --count and --rate 0, so that the last item is about now]
     #[arg(long, value_parser = humantime::parse_rfc3339_weak)]
     pub(crate) start: Option<std::time::SystemTime>,
+    /// Write the requests to this file instead of sending them, for `telelake-bench` to replay.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["endpoint", "protocol", "gzip"])]
+    pub(crate) record: Option<PathBuf>,
     /// Compress with gzip.
     #[arg(long)]
     pub(crate) gzip: bool,

@@ -53,6 +53,7 @@ fn plan(args: GenerateArgs) -> Plan {
             tenant: args.tenant,
             token: args.token,
             retry_max: args.retry_max,
+            record: args.record,
         },
         signals,
         rate: args.rate,

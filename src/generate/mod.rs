@@ -71,6 +71,18 @@ impl Counts {
         self.traces += other.traces;
     }
 
+    /// Rows of the tables `samples`, `histograms`, `logs` and `spans` that this becomes: what a benchmark counts. A histogram is a
+    /// sample per bucket, its sum and its count.
+    pub(crate) fn stored(&self) -> u64 {
+        self.gauge_points
+            + self.sum_points
+            + self.histogram_buckets
+            + 2 * self.histogram_points
+            + self.exponential_histogram_points
+            + self.log_records
+            + self.spans
+    }
+
     /// Data points, log records and spans: what `--rate` and `--count` count.
     pub(crate) fn items(&self) -> u64 {
         self.gauge_points

@@ -1,5 +1,9 @@
-//! One batch to an OTLP endpoint, over gRPC or HTTP, sent again while the endpoint says "later".
+//! One batch to an OTLP endpoint, over gRPC or HTTP, sent again while the endpoint says "later"; or to a file, to be replayed.
 
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
@@ -9,6 +13,7 @@ use flate2::write::GzEncoder;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
+use parking_lot::Mutex;
 use prost::Message;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
@@ -42,6 +47,8 @@ pub(crate) struct Target {
     pub(crate) token: Option<String>,
     /// How long one batch is tried.
     pub(crate) retry_max: Duration,
+    /// Write batches to this file instead of sending them: a corpus for the macro benchmark.
+    pub(crate) record: Option<PathBuf>,
 }
 
 /// What became of a batch that was taken.
@@ -64,6 +71,7 @@ pub(crate) struct Sender {
 enum Wire {
     Grpc(Channel),
     Http(HttpClient),
+    Record(Arc<Mutex<BufWriter<File>>>),
 }
 
 enum Outcome {
@@ -80,6 +88,7 @@ impl Sender {
     pub(crate) fn new(target: Target) -> Result<Self, String> {
         let endpoint = target.endpoint.clone();
         let wire = match target.protocol {
+            _ if target.record.is_some() => Wire::Record(Arc::new(Mutex::new(create_corpus(target.record.as_deref())?))),
             Protocol::Grpc => Wire::Grpc(Endpoint::from_shared(endpoint).map_err(|e| format!("--endpoint: {e}"))?.connect_lazy()),
             Protocol::Http => {
                 let uri: Uri = endpoint.parse().map_err(|e| format!("--endpoint: {e}"))?;
@@ -103,6 +112,7 @@ impl Sender {
             let outcome = match &self.wire {
                 Wire::Grpc(channel) => self.send_grpc(channel.clone(), batch).await,
                 Wire::Http(client) => self.send_http(client, batch).await,
+                Wire::Record(file) => record(&mut file.lock(), batch),
             };
             match outcome {
                 Outcome::Taken(rejected) => return Ok(Taken { rejected, retries }),
@@ -179,6 +189,37 @@ impl Sender {
         let tenant = self.target.tenant.as_ref().map(|t| (http::HeaderName::from_static(TENANT_HEADER), t.clone()));
         let token = self.target.token.as_ref().map(|t| (header::AUTHORIZATION, format!("Bearer {t}")));
         tenant.into_iter().chain(token).filter_map(|(name, value)| Some((name, HeaderValue::from_str(&value).ok()?)))
+    }
+}
+
+/// A new corpus: `TLR1`, then [`record`]s.
+fn create_corpus(path: Option<&Path>) -> Result<BufWriter<File>, String> {
+    let path = path.ok_or("--record needs a file")?;
+    let file = File::create(path).map_err(|e| format!("--record {}: {e}", path.display()))?;
+    let mut file = BufWriter::new(file);
+    file.write_all(b"TLR1").map_err(|e| format!("--record {}: {e}", path.display()))?;
+    Ok(file)
+}
+
+/// Signal (1 metrics, 2 logs, 3 traces), items as u32, length as u32, both little endian, and the body.
+fn record(file: &mut BufWriter<File>, batch: &Batch) -> Outcome {
+    let signal = match batch.signal {
+        Signal::Metrics => 1,
+        Signal::Logs => 2,
+        Signal::Traces => 3,
+    };
+    let (Ok(items), Ok(length)) = (u32::try_from(batch.counts.stored()), u32::try_from(batch.body.len())) else {
+        return Outcome::Refused("a batch is too large to be recorded".to_owned());
+    };
+    let written = file
+        .write_all(&[signal])
+        .and_then(|()| file.write_all(&items.to_le_bytes()))
+        .and_then(|()| file.write_all(&length.to_le_bytes()))
+        .and_then(|()| file.write_all(&batch.body))
+        .and_then(|()| file.flush());
+    match written {
+        Ok(()) => Outcome::Taken(0),
+        Err(error) => Outcome::Refused(format!("recording: {error}")),
     }
 }
 
