@@ -14,6 +14,7 @@ use lake::{FreshRows, Lake};
 use crate::config::{QueryConfig, QueryLimits};
 use crate::error::{Error, Result};
 use crate::functions::Functions;
+use crate::interrupt::{Interruptible, StopFlag};
 use crate::memory::{NodePool, QueryPool};
 use crate::namespace::{CATALOG, Namespace, SCHEMA};
 use crate::scan::lookup::DictionaryCache;
@@ -38,6 +39,7 @@ pub struct Session {
     view: Arc<View>,
     pool: Arc<QueryPool>,
     started: Timestamp,
+    stop: StopFlag,
 }
 
 impl Engine {
@@ -108,12 +110,14 @@ impl Engine {
             .with_object_store_registry(Arc::new(NoStores))
             .build_arc()
             .map_err(Error::from)?;
+        let stop = StopFlag::default();
         let builder = SessionStateBuilder::new()
             .with_config(self.session_config())
             .with_runtime_env(runtime)
+            .with_physical_optimizer_rule(Arc::new(Interruptible(stop.clone())))
             .with_catalog_list(Arc::new(Namespace::new(Arc::clone(&view))));
         let state = self.functions.install(builder).build();
-        Ok(Session { context: SessionContext::new_with_state(state), view, pool, started: self.env.now() })
+        Ok(Session { context: SessionContext::new_with_state(state), view, pool, started: self.env.now(), stop })
     }
 
     fn session_config(&self) -> SessionConfig {
@@ -148,6 +152,11 @@ impl Session {
     /// What it sees.
     pub fn view(&self) -> &Arc<View> {
         &self.view
+    }
+
+    /// Ends what runs in the session, however busy it is.
+    pub fn stop_flag(&self) -> &StopFlag {
+        &self.stop
     }
 
     /// Most bytes that the query held at once so far.

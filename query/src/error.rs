@@ -64,6 +64,9 @@ pub enum Error {
         /// The cap.
         limit: u64,
     },
+    /// Nobody wants the answer any more.
+    #[error("query was stopped")]
+    Stopped,
     /// A setting is out of bounds.
     #[error("setting query.{key} = {value} is not usable: {reason}")]
     Config {
@@ -92,6 +95,7 @@ impl Error {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Limit { .. } | Self::Memory { .. } | Self::FunctionCap { .. } => ErrorKind::TooLarge,
             Self::NodeMemory { .. } => ErrorKind::Overloaded,
+            Self::Stopped => ErrorKind::Cancelled,
             Self::Internal { .. } => ErrorKind::Internal,
         }
     }
@@ -183,6 +187,7 @@ impl Error {
             Self::NotFound { message } => Self::NotFound { message: message.clone() },
             &Self::Limit { name, what, found, limit } => Self::Limit { name, what, found, limit },
             &Self::Memory { limit } => Self::Memory { limit },
+            Self::Stopped => Self::Stopped,
             &Self::NodeMemory { limit } => Self::NodeMemory { limit },
             &Self::FunctionCap { function, what, found, limit } => Self::FunctionCap { function, what, found, limit },
             other => Self::Internal { message: other.to_string() },

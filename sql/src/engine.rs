@@ -187,7 +187,7 @@ impl SqlEngine {
             deadline,
             token,
             counted: Arc::clone(&counted),
-            _listed: listed,
+            listed,
         };
         metrics::counter!("telelake_sql_queries_total").increment(1);
         let task = AbortOnDropHandle::new(self.runtime.spawn(work.run(checked, ready, sender)));
@@ -223,6 +223,7 @@ impl QueryStream {
             Ok(next) => next,
             Err(_) => {
                 self.batches.close();
+                self.session.stop_flag().stop();
                 Some(Err(self.deadline.passed()))
             }
         }
@@ -245,6 +246,12 @@ impl QueryStream {
     }
 }
 
+impl Drop for QueryStream {
+    fn drop(&mut self) {
+        self.session.stop_flag().stop();
+    }
+}
+
 type Planned = Result<(SchemaRef, Arc<Session>)>;
 
 /// A query on its runtime.
@@ -259,7 +266,7 @@ struct Work {
     deadline: Deadline,
     token: CancellationToken,
     counted: Arc<Counted>,
-    _listed: Listed,
+    listed: Listed,
 }
 
 impl Work {
@@ -277,7 +284,13 @@ impl Work {
         };
         metrics::histogram!("telelake_sql_query_seconds").record(started.elapsed().as_secs_f64());
         self.counted.whole.store(true, Ordering::Relaxed);
-        let Err(error) = outcome else { return };
+        let error = match outcome {
+            Ok(()) => return,
+            // Stopped inside an operator: say by whom.
+            Err(Error::Query(query::Error::Stopped)) if token.is_cancelled() => Error::Cancelled,
+            Err(Error::Query(query::Error::Stopped)) => deadline.passed(),
+            Err(error) => error,
+        };
         metrics::counter!("telelake_sql_errors_total", "kind" => format!("{:?}", error.kind())).increment(1);
         if matches!(error.kind(), catalog::ErrorKind::Internal | catalog::ErrorKind::Corrupt | catalog::ErrorKind::Unavailable) {
             tracing::error!(query = %id, tenant = %self.tenant, %error, "query failed");
@@ -297,6 +310,7 @@ impl Work {
     ) -> Result<()> {
         let _turn = self.admission.turn(&self.tenant).await?;
         let session = Arc::new(self.session().await?);
+        self.listed.attach(session.stop_flag());
         let mut stream = self.plan(&session, checked).await?;
         let schema = edge_schema(&stream.schema());
         if let Some(ready) = ready.take()

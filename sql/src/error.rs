@@ -41,8 +41,8 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
-    /// The text has too many operators and keywords, so that its tree may be too deep.
-    #[error("statement has {found} operators and keywords, limit is {limit}")]
+    /// The text has too many operators and keywords in a row, so that its tree would be too deep.
+    #[error("statement has {found} operators and keywords in a row, limit is {limit}")]
     TooComplex {
         /// How many.
         found: usize,

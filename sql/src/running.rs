@@ -5,13 +5,22 @@ use std::sync::Arc;
 
 use catalog::TenantId;
 use parking_lot::Mutex;
+use query::StopFlag;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Running queries by id.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
-    queries: Mutex<HashMap<Uuid, (TenantId, CancellationToken)>>,
+    queries: Mutex<HashMap<Uuid, Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    tenant: TenantId,
+    token: CancellationToken,
+    /// Known once the query has a session.
+    stop: Option<StopFlag>,
 }
 
 /// Takes a query off the list when it ends.
@@ -25,15 +34,16 @@ impl Running {
     /// Puts a query on the list.
     pub(crate) fn list(self: &Arc<Self>, id: Uuid, tenant: &TenantId) -> (Listed, CancellationToken) {
         let token = CancellationToken::new();
-        self.queries.lock().insert(id, (tenant.clone(), token.clone()));
+        self.queries.lock().insert(id, Entry { tenant: tenant.clone(), token: token.clone(), stop: None });
         (Listed { id, running: Arc::clone(self) }, token)
     }
 
     /// Cancels the query `id` of `tenant`; false if there is none. Another tenant's query is none.
     pub(crate) fn cancel(&self, tenant: &TenantId, id: Uuid) -> bool {
         match self.queries.lock().get(&id) {
-            Some((owner, token)) if owner == tenant => {
-                token.cancel();
+            Some(entry) if entry.tenant == *tenant => {
+                entry.token.cancel();
+                entry.stop.iter().for_each(StopFlag::stop);
                 true
             }
             _ => false,
@@ -43,6 +53,15 @@ impl Running {
     /// How many run.
     pub(crate) fn len(&self) -> usize {
         self.queries.lock().len()
+    }
+}
+
+impl Listed {
+    /// The flag that a cancellation raises as well.
+    pub(crate) fn attach(&self, stop: &StopFlag) {
+        if let Some(entry) = self.running.queries.lock().get_mut(&self.id) {
+            entry.stop = Some(stop.clone());
+        }
     }
 }
 

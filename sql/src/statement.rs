@@ -17,9 +17,9 @@ use crate::error::{Error, Result};
 /// How deep a statement may nest.
 const RECURSION_MAX: usize = 50;
 
-/// Most operators and keywords. The parser chains `a + b + c` without recursion, but the tree it makes is as deep as the chain
-/// is long, and taking it down recurses.
-const OPERATORS_MAX: usize = 2_000;
+/// Longest chain of operators and keywords. The parser takes `a + b + c` and `FROM a, b, c` without recursion, but the tree it makes
+/// is as deep as the chain is long, and planning, running and dropping it recurse.
+const CHAIN_MAX: usize = 600;
 
 /// A statement that passed the gate.
 #[derive(Debug, Clone)]
@@ -40,9 +40,9 @@ pub fn check(text: &str) -> Result<Checked> {
     }
     let dialect = GenericDialect {};
     let tokens = Tokenizer::new(&dialect, text).tokenize().map_err(|e| Error::Syntax { message: e.to_string() })?;
-    let found = tokens.iter().filter(|token| nests(token)).count();
-    if found > OPERATORS_MAX {
-        return Err(Error::TooComplex { found, limit: OPERATORS_MAX });
+    let found = longest_chain(&tokens);
+    if found > CHAIN_MAX {
+        return Err(Error::TooComplex { found, limit: CHAIN_MAX });
     }
     let parsed = DFParserBuilder::new(text)
         .with_dialect(&dialect)
@@ -77,18 +77,57 @@ fn allowed(statement: &Statement) -> bool {
     }
 }
 
-/// Whether a token can make the tree deeper.
-fn nests(token: &Token) -> bool {
-    match token {
-        Token::Whitespace(_) | Token::Comma | Token::Period | Token::LParen | Token::RParen | Token::SemiColon | Token::EOF => {
-            false
+/// How deep the tree can be at most: operators and keywords in a row, those of the enclosing parentheses included. A comma starts
+/// over, except between tables, which become nested joins.
+fn longest_chain(tokens: &[Token]) -> usize {
+    let mut levels = vec![(0usize, false)]; // of each open parenthesis: chain so far, between FROM and the next clause
+    let (mut depth, mut longest) = (0usize, 0usize);
+    for token in tokens {
+        let Some((chain, in_from)) = levels.last_mut() else { break };
+        match token {
+            Token::LParen | Token::LBracket | Token::LBrace => {
+                levels.push((0, false));
+                continue;
+            }
+            Token::RParen | Token::RBracket | Token::RBrace => {
+                depth -= *chain;
+                levels.pop();
+                if levels.is_empty() {
+                    levels.push((0, false)); // unbalanced; the parser will say so
+                }
+                // `a[1][2]` and `f(x)(y)` nest without an operator.
+                if !matches!(token, Token::RBracket) {
+                    continue;
+                }
+            }
+            Token::Comma if !*in_from => {
+                depth -= *chain;
+                *chain = 0;
+                continue;
+            }
+            Token::Word(word) => match word.keyword {
+                Keyword::NoKeyword | Keyword::AS | Keyword::NULL | Keyword::TRUE | Keyword::FALSE => continue,
+                Keyword::WHEN | Keyword::THEN | Keyword::ELSE => {
+                    depth -= *chain;
+                    *chain = 0;
+                }
+                Keyword::FROM => *in_from = true,
+                Keyword::WHERE | Keyword::GROUP | Keyword::ORDER | Keyword::HAVING | Keyword::LIMIT | Keyword::SELECT => {
+                    *in_from = false;
+                }
+                _ => {}
+            },
+            Token::Whitespace(_) | Token::Period | Token::SemiColon | Token::EOF | Token::Number(..) => continue,
+            Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) | Token::Placeholder(_) => continue,
+            _ => {}
         }
-        Token::Number(..) | Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) | Token::Placeholder(_) => false,
-        Token::Word(word) => {
-            !matches!(word.keyword, Keyword::NoKeyword | Keyword::AS | Keyword::NULL | Keyword::TRUE | Keyword::FALSE)
+        if let Some((chain, _)) = levels.last_mut() {
+            *chain += 1;
+            depth += 1;
         }
-        _ => true,
+        longest = longest.max(depth);
     }
+    longest
 }
 
 fn first_words(tokens: &[Token]) -> Option<Vec<String>> {
@@ -165,11 +204,19 @@ mod tests {
         assert!(matches!(check(""), Err(Error::OneStatement { found: 0 })));
         let long = format!("SELECT '{}'", "x".repeat(TEXT_BYTES_MAX));
         assert!(matches!(check(&long), Err(Error::TextTooLong { .. })));
-        let chain = format!("SELECT 1{}", " + 1".repeat(50_000));
-        assert!(matches!(check(&chain), Err(Error::TooComplex { .. })));
+        for (head, tail) in
+            [("1", " + 1"), ("x", "[1]"), ("1", "::int"), ("1", " IS NULL"), ("1 FROM t", ", t"), ("1", " UNION SELECT 1")]
+        {
+            let chain = format!("SELECT {head}{}", tail.repeat(10_000));
+            assert!(matches!(check(&chain), Err(Error::TooComplex { .. })), "{head}{tail}");
+            let chain = format!("SELECT {head}{}", tail.repeat(100));
+            assert!(check(&chain).is_ok(), "{head}{tail}: {:?}", check(&chain).err());
+        }
         let nested = format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000));
         assert!(check(&nested).is_err());
         let wide = format!("SELECT 1 IN ({})", vec!["1"; 10_000].join(", "));
         assert!(check(&wide).is_ok(), "a long list is flat");
+        let cases = format!("SELECT CASE {} END", "WHEN a = 1 THEN 2 ".repeat(500));
+        assert!(check(&cases).is_ok(), "so are cases");
     }
 }

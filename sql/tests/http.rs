@@ -110,8 +110,9 @@ async fn hostile_statements_get_a_status_and_a_name() {
     let deep = format!("SELECT {}1{}", "(".repeat(50_000), ")".repeat(50_000));
     let long = format!("SELECT '{}'", "x".repeat(300_000));
     let huge = "x".repeat(2_000_000);
-    let chain = format!("SELECT 1{}", " + 1".repeat(1_900));
-    let cases: [(&str, u16, &str); 26] = [
+    let chain = format!("SELECT sid{} FROM metrics", " + sid".repeat(590));
+    let joins = format!("SELECT 1 FROM (SELECT 1) {}", ", (SELECT 1)".repeat(20_000));
+    let cases: [(&str, u16, &str); 27] = [
         ("COPY (SELECT 1) TO '/tmp/x'", 400, "COPY is not allowed"),
         ("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'", 400, "CREATE EXTERNAL TABLE is not allowed"),
         ("SET datafusion.execution.target_partitions = 1000", 400, "SET is not allowed"),
@@ -135,6 +136,7 @@ async fn hostile_statements_get_a_status_and_a_name() {
         (&long, 413, "statement has"),
         (&huge, 413, "request body"),
         (&chain, 200, ""),
+        (&joins, 422, "in a row"),
         ("SHOW ALL", 400, "not allowed"),
         ("EXPLAIN DELETE FROM metrics", 400, "not allowed"),
         ("DESCRIBE nowhere", 404, "not found"),
