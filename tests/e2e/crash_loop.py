@@ -5,6 +5,7 @@ A sender keeps sending numbered batches. What was acknowledged must be there exa
 byte, as an SDK would, and must then be there exactly once too. Needs a binary built with the feature `failpoints`.
 
     TELELAKE_BIN=... crash_loop.py --kills 200 --seed 1
+    AWS_...=... crash_loop.py --kills 100 --nodes 2 --store s3://bucket/lake     several writers on one bucket
 """
 
 import argparse
@@ -41,14 +42,14 @@ segment_bytes = 1048576
 class Sender(threading.Thread):
     """Sends batches until the node dies; remembers what was acknowledged and what hung in the air."""
 
-    def __init__(self, node, ledger, seed):
+    def __init__(self, nodes, which, ledger, seed):
         super().__init__(daemon=True)
-        self.node, self.ledger, self.random, self.stopping = node, ledger, random.Random(seed), False
+        self.node, self.which, self.ledger, self.random, self.stopping = nodes[which], which, ledger, random.Random(seed), False
 
     def run(self):
         while not self.stopping:
-            batch = self.ledger.next(self.random)
-            signal, first = batch
+            batch = self.ledger.next(self.random, self.which)
+            _, signal, first = batch
             try:
                 http("POST", self.node.url("otlp-http", f"/v1/{signal}"), SIGNALS[signal](first, BATCH), payload.PROTOBUF, timeout=30)
                 self.ledger.acknowledged(batch)
@@ -69,50 +70,67 @@ class Ledger:
         self.lock, self.firsts = threading.Lock(), {signal: 0 for signal in SIGNALS}
         self.acked, self.pending = {signal: 0 for signal in SIGNALS}, []
 
-    def next(self, dice):
+    def next(self, dice, which):
+        """A batch for node `which`: one to send again, or a new one. A retry goes where the request went."""
         with self.lock:
-            if self.pending:
-                return self.pending.pop(0)
+            for at, batch in enumerate(self.pending):
+                if batch[0] == which:
+                    return self.pending.pop(at)
             signal = dice.choice(list(SIGNALS))
             first = self.firsts[signal]
             self.firsts[signal] += BATCH
-            return signal, first
+            return which, signal, first
 
     def acknowledged(self, batch):
         with self.lock:
-            self.acked[batch[0]] += 1
+            self.acked[batch[1]] += 1
 
     def in_the_air(self, batch):
         with self.lock:
             self.pending.append(batch)
 
 
-def settle(node, ledger):
+def settle(nodes, ledger):
     """Sends again what hung in the air, as a sender's retry does."""
     while ledger.pending:
-        signal, first = ledger.pending[0]
-        http("POST", node.url("otlp-http", f"/v1/{signal}"), SIGNALS[signal](first, BATCH), payload.PROTOBUF)
+        which, signal, first = ledger.pending[0]
+        url = nodes[which].url("otlp-http", f"/v1/{signal}")
+        http("POST", url, SIGNALS[signal](first, BATCH), payload.PROTOBUF)
         ledger.acked[signal] += 1
         ledger.pending.pop(0)
 
 
-def verify(node, ledger):
-    """Returns (lost, doubled) over the three signals."""
+def found_in(node):
+    """Per signal, rows and distinct rows."""
+    tables = {"logs": ("body", "logs"), "traces": ("span_id", "spans"), "metrics": ("ts", "metrics where metric = 'probe_value'")}
+    return {signal: node.sql(f"select count(*) as n, count(distinct {distinct}) as d from {table}")[0]
+            for signal, (distinct, table) in tables.items()}
+
+
+def verify(nodes, ledger):
+    """Returns (lost, doubled) over the three signals, as every node sees them."""
+    expected = {signal: {"n": batches * BATCH, "d": batches * BATCH} for signal, batches in ledger.acked.items()}
+    if len(nodes) > 1:
+        for node in nodes:
+            node.admin("flush")  # a node does not see the others' unflushed rows
     lost = doubled = 0
-    for signal, distinct, table in [("logs", "body", "logs"), ("traces", "span_id", "spans"),
-                                    ("metrics", "ts", "metrics where metric = 'probe_value'")]:
-        found = node.sql(f"select count(*) as n, count(distinct {distinct}) as d from {table}")[0]
-        expected = ledger.acked[signal] * BATCH
-        lost += max(0, expected - found["d"])
-        doubled += found["n"] - found["d"]
-        if found["n"] != expected or found["d"] != expected:
-            print(f"MISMATCH {table}: acknowledged {expected}, found {found}", flush=True)
+    for node in nodes:
+        patience = time.monotonic() + (20 if len(nodes) > 1 else 0)  # until it has read the others' commits
+        found = found_in(node)
+        while found != expected and time.monotonic() < patience:
+            time.sleep(0.5)
+            found = found_in(node)
+        for signal in SIGNALS:
+            lost += max(0, expected[signal]["d"] - found[signal]["d"])
+            doubled += found[signal]["n"] - found[signal]["d"]
+        if found != expected:
+            print(f"MISMATCH: acknowledged {expected}, found {found}", flush=True)
     return lost, doubled
 
 
-def stir(node, dice, stop_at):
-    """Provokes flushes, compactions and gc until the node dies or the time is up."""
-    while time.monotonic() < stop_at and node.process.poll() is None:
+def stir(node, dice, armed, stop_at):
+    """Provokes flushes, compactions and gc until the armed node dies or the time is up."""
+    while time.monotonic() < stop_at and armed.process.poll() is None:
         time.sleep(dice.uniform(0.02, 0.15))
         try:
             node.admin(dice.choice(["flush", "flush", "compact", "gc", "checkpoint"]))
@@ -120,26 +138,38 @@ def stir(node, dice, stop_at):
             pass
 
 
-def cycle(node, ledger, point, dice):
-    """One life: start with the point armed, send and stir until death, kill if it would not die. Returns where it died."""
-    node.env.pop("TELELAKE_CRASH_AT", None)
-    if point != RANDOM:
-        node.env["TELELAKE_CRASH_AT"] = f"{point}:{dice.randint(1, 3)}"
-    try:
-        node.start()
-    except NodeDied:
-        return f"{point} (during recovery)"
-    senders = [Sender(node, ledger, dice.random()) for _ in range(2)]
+def cycle(nodes, ledger, point, dice):
+    """One life: one node with the point armed; send and stir until it dies, then kill all. Returns where it died."""
+    armed = dice.randrange(len(nodes))
+    started = []
+    for which, node in enumerate(nodes):
+        node.env.pop("TELELAKE_CRASH_AT", None)
+        if point != RANDOM and which == armed:
+            node.env["TELELAKE_CRASH_AT"] = f"{point}:{dice.randint(1, 3)}"
+        try:
+            started.append((which, node.start()))
+        except NodeDied:
+            pass  # in its recovery
+        node.env.pop("TELELAKE_CRASH_AT", None)
+    senders = [Sender(nodes, which, ledger, dice.random()) for which, _ in started for _ in range(2)]
     for sender in senders:
         sender.start()
     life = dice.uniform(0.2, 0.8) if point == RANDOM else 6
-    stir(node, dice, time.monotonic() + life)
-    died = node.process.poll() is not None
+    stirrers = [threading.Thread(target=stir, args=(node, random.Random(dice.random()), nodes[armed], time.monotonic() + life))
+                for _, node in started]
+    for stirrer in stirrers:
+        stirrer.start()
+    for stirrer in stirrers:
+        stirrer.join()
+    died = nodes[armed].process.poll() is not None
     for sender in senders:
         sender.stopping = True
-    node.kill()
+    for node in nodes:
+        node.kill()
     for sender in senders:
         sender.join(40)
+    if len(started) < len(nodes):
+        return f"{point} (during recovery)"
     return point if died or point == RANDOM else f"{point} (not reached)"
 
 
@@ -147,6 +177,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=26)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--nodes", type=int, default=1, help="writers on one store, each with a log of its own")
     parser.add_argument("--store", help="s3:// URL instead of a folder (credentials in the environment)")
     options = parser.parse_args()
     dice, ledger, died_at = random.Random(options.seed), Ledger(), {}
@@ -154,17 +185,18 @@ def main():
     config = os.path.join(folder, "crash.toml")
     with open(config, "w") as out:
         out.write(CONFIG)
-    node = Node(os.path.join(folder, "data"), store=options.store, args=["--config", config])
+    nodes = [Node(os.path.join(folder, f"data{n}"), store=options.store, args=["--config", config]) for n in range(options.nodes)]
     lost = doubled = 0
     points = POINTS + [RANDOM, RANDOM]
     for kill in range(options.kills):
-        where = cycle(node, ledger, points[kill % len(points)], dice)
+        where = cycle(nodes, ledger, points[kill % len(points)], dice)
         died_at[where] = died_at.get(where, 0) + 1
-        node.env.pop("TELELAKE_CRASH_AT", None)
-        node.start()
-        settle(node, ledger)
-        missing, twice = verify(node, ledger)
-        node.kill()  # the check's own node dies hard as well
+        for node in nodes:
+            node.start()
+        settle(nodes, ledger)
+        missing, twice = verify(nodes, ledger)
+        for node in nodes:
+            node.kill()  # the check's own nodes die hard as well
         lost, doubled = lost + missing, doubled + twice
         if missing or twice:
             print(f"kill {kill} at {where}: {missing} lost, {twice} doubled (seed {options.seed})", flush=True)
