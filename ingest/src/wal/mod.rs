@@ -21,12 +21,14 @@ pub(crate) mod driver;
 pub(crate) mod folder;
 pub(crate) mod frame;
 pub mod fs;
+mod raw;
 mod readonly;
 pub(crate) mod record;
 pub(crate) mod recover;
 pub mod sim;
 
 pub use fs::{DiskFs, Space, WalFile, WalFs};
+pub use raw::{decode_record, encode_record, scan_segment};
 pub use readonly::{StoppedRows, replay_readonly};
 pub use sim::SimFs;
 

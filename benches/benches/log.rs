@@ -1,0 +1,81 @@
+//! The write-ahead log: a record's encoding alone, and an append up to its acknowledgement in a folder, sync included.
+//!
+//! The folder is the temporary one of the system: where that is memory, the sync costs nothing; set `TMPDIR` to a disk.
+
+mod inputs;
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use catalog::manifest::{LogMark, Operation, WriterId};
+use catalog::{FileEntry, SnapshotId, Table, TenantId};
+use criterion::{Criterion, Throughput};
+use ingest::flush::Destination;
+use ingest::{Append, IngestConfig, Ingester, Result, RowSink, wal};
+use parking_lot::Mutex;
+use tokio::runtime::Runtime;
+
+use crate::inputs::{ITEMS, Kind};
+
+/// Accepts files and forgets them, so that only the log is measured.
+#[derive(Debug, Default)]
+struct Nowhere(Mutex<Option<LogMark>>);
+
+#[async_trait]
+impl Destination for Nowhere {
+    async fn write(&self, _tenant: &TenantId, _table: Table, _batches: Vec<RecordBatch>) -> Result<Vec<FileEntry>> {
+        Ok(Vec::new())
+    }
+
+    async fn commit(&self, operations: Vec<Operation>) -> catalog::Result<SnapshotId> {
+        let mut mark = self.0.lock();
+        for operation in operations {
+            match operation {
+                Operation::WriterFence { epoch, .. } => {
+                    *mark = Some(LogMark { epoch, committed: mark.map_or(0, |mark| mark.committed) });
+                }
+                Operation::WalCommit { epoch, to, .. } => *mark = Some(LogMark { epoch, committed: to }),
+                _ => {}
+            }
+        }
+        Ok(1)
+    }
+
+    async fn refresh(&self) -> catalog::Result<()> {
+        Ok(())
+    }
+
+    fn mark(&self, _writer: WriterId) -> Option<LogMark> {
+        *self.0.lock()
+    }
+}
+
+fn main() {
+    let runtime = Runtime::new().expect("a runtime starts");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = IngestConfig::default();
+    config.wal.dir = Some(folder.path().to_owned());
+    let opened = Ingester::open(config, Arc::<Nowhere>::default(), inputs::env());
+    let ingester = runtime.block_on(opened).expect("an empty folder");
+
+    let mut criterion = Criterion::default().sample_size(30).configure_from_args();
+    for (kind, name) in Kind::ALL {
+        let rows: Vec<(Table, RecordBatch)> = inputs::facts(kind, 1).into_iter().map(|batch| (kind.table(), batch)).collect();
+        let mut group = criterion.benchmark_group(format!("log/{name}"));
+        group.throughput(Throughput::Elements(ITEMS as u64));
+        let tenant = TenantId::anonymous();
+        group.bench_function("encode", |b| {
+            b.iter(|| black_box(wal::encode_record(&tenant, None, inputs::NOW, &rows).expect("rows of the house")));
+        });
+        group.bench_function("append and sync", |b| {
+            b.iter(|| {
+                let append = Append { tenant: tenant.clone(), fingerprint: None, rows: rows.clone() };
+                runtime.block_on(ingester.append(append)).expect("room for it")
+            });
+        });
+        group.finish();
+    }
+    criterion.final_summary();
+}
