@@ -29,17 +29,17 @@ struct Node {
 
 impl Node {
     fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary runs");
-        let out = BufReader::new(child.stdout.take().expect("piped"));
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary runs");
+        let mut node = Self { child, said: Vec::new() }; // first of all, so that a node that fails to start is killed too
+        let out = BufReader::new(node.child.stdout.take().expect("piped"));
         let (to, lines) = mpsc::channel();
         std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| to.send(line)));
-        let mut said = Vec::new();
         loop {
             let line = lines.recv_timeout(GIVE_UP).expect("the node says `ready`");
             if line == "ready" {
-                return Self { child, said };
+                return node;
             }
-            said.push(line);
+            node.said.push(line);
         }
     }
 

@@ -35,7 +35,7 @@ async fn lake() -> Arc<Lake> {
 fn random_rows(table: Table, rows: usize, seed: u64) -> RecordBatch {
     let mut rng = SmallRng::seed_from_u64(seed);
     let schema = schema::rows(table);
-    let mut columns: Vec<ArrayRef> = schema.fields().iter().map(|f| random_array(&mut rng, table, f, rows, "")).collect();
+    let mut columns: Vec<ArrayRef> = schema.fields().iter().map(|f| random_array(&mut rng, f, rows, "")).collect();
     if table == Table::Histograms {
         // Null on one side of the counts, as the schema says.
         columns[4] = Arc::new(Int32Array::from_iter_values((0..rows).map(|_| rng.random_range(0..2))));
@@ -43,7 +43,7 @@ fn random_rows(table: Table, rows: usize, seed: u64) -> RecordBatch {
     RecordBatch::try_new(schema, columns).expect("fits")
 }
 
-fn random_array(rng: &mut SmallRng, table: Table, field: &Field, n: usize, parent: &str) -> ArrayRef {
+fn random_array(rng: &mut SmallRng, field: &Field, n: usize, parent: &str) -> ArrayRef {
     let null = |rng: &mut SmallRng| field.is_nullable() && rng.random_bool(0.3);
     let name = field.name().as_str();
     match field.data_type() {
@@ -85,7 +85,7 @@ fn random_array(rng: &mut SmallRng, table: Table, field: &Field, n: usize, paren
             let lengths: Vec<usize> = (0..n).map(|_| rng.random_range(0..3)).collect();
             let DataType::Struct(fields) = entries.data_type() else { unreachable!("a map's entries") };
             let total = lengths.iter().sum();
-            let children = fields.iter().map(|f| random_array(rng, table, f, total, name)).collect();
+            let children = fields.iter().map(|f| random_array(rng, f, total, name)).collect();
             let entries_array = StructArray::new(fields.clone(), children, None);
             let offsets = arrow::buffer::OffsetBuffer::from_lengths(lengths);
             Arc::new(MapArray::new(Arc::clone(entries), offsets, entries_array, None, false))
@@ -93,12 +93,12 @@ fn random_array(rng: &mut SmallRng, table: Table, field: &Field, n: usize, paren
         DataType::List(element) => {
             let nulls: Vec<bool> = (0..n).map(|_| !null(rng)).collect();
             let lengths: Vec<usize> = nulls.iter().map(|set| if *set { rng.random_range(0..3) } else { 0 }).collect();
-            let values = random_array(rng, table, element, lengths.iter().sum(), name);
+            let values = random_array(rng, element, lengths.iter().sum(), name);
             let offsets = arrow::buffer::OffsetBuffer::from_lengths(lengths);
             Arc::new(ListArray::new(Arc::clone(element), offsets, values, Some(nulls.into())))
         }
         DataType::Struct(fields) => {
-            let children = fields.iter().map(|f| random_array(rng, table, f, n, name)).collect();
+            let children = fields.iter().map(|f| random_array(rng, f, n, name)).collect();
             Arc::new(StructArray::new(fields.clone(), children, None))
         }
         other => unreachable!("no column of type {other}"),

@@ -234,7 +234,7 @@ fn bytes_text(bytes: u64) -> String {
     for (unit, size) in [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
         if bytes >= size {
             let whole = bytes as f64 / size as f64;
-            return if bytes % size == 0 { format!("{whole} {unit}") } else { format!("{whole:.1} {unit}") };
+            return if bytes.is_multiple_of(size) { format!("{whole} {unit}") } else { format!("{whole:.1} {unit}") };
         }
     }
     format!("{bytes} B")

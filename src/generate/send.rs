@@ -70,7 +70,7 @@ pub(crate) struct Sender {
 #[derive(Debug, Clone)]
 enum Wire {
     Grpc(Channel),
-    Http(HttpClient),
+    Http(Box<HttpClient>),
     Record(Arc<Mutex<BufWriter<File>>>),
 }
 
@@ -95,7 +95,7 @@ impl Sender {
                 if uri.scheme_str() != Some("http") {
                     return Err(format!("--endpoint is {endpoint:?}, must begin with http://"));
                 }
-                Wire::Http(HttpClient::new())
+                Wire::Http(Box::new(HttpClient::new()))
             }
         };
         Ok(Self { target, wire })

@@ -230,6 +230,36 @@ async fn the_loser_of_a_slot_applies_the_winner_and_goes_on() {
     world.same(&*world.opened().await, &other);
 }
 
+/// F-24: eight processes want the next slot all the time, on a store that takes its time.
+#[tokio::test(start_paused = true)]
+async fn everybody_gets_a_slot_in_a_storm() {
+    let world = World { config: CatalogConfig::default(), ..World::new() };
+    let processes = futures::future::join_all((0..8).map(|seed| {
+        let world = &world;
+        async move {
+            let store = world.faulty(seed);
+            let catalog = world.open(&store, seed).await.expect("opens");
+            store.set_rates(testing::Rates { slow: 30, ..testing::Rates::default() });
+            catalog
+        }
+    }));
+    let processes = processes.await;
+    let storm = processes.iter().enumerate().map(|(at, catalog)| {
+        let world = &world;
+        async move {
+            for _ in 0..10 {
+                // Busy is an honest answer, and worth another try; anything else is not expected.
+                while let Err(error) = catalog.commit(vec![world.add(at as i64)]).await {
+                    assert!(matches!(error, Error::Busy { .. }), "{error}");
+                }
+            }
+        }
+    });
+    futures::future::join_all(storm).await;
+    let fresh = world.opened().await;
+    assert_eq!((fresh.snapshot().file_count(), fresh.snapshot().id()), (80, 80));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_store_is_probed() {
     let world = World::new();

@@ -233,7 +233,7 @@ impl Generation {
             let tier = coalesce::Tier::of(batch.num_rows());
             batches.push(batch);
             // Every so often, not on every push: the count goes over all batches.
-            if batches.len() % coalesce::SMALL_BATCHES_MAX == 0 && tier != coalesce::Tier::Large {
+            if batches.len().is_multiple_of(coalesce::SMALL_BATCHES_MAX) && tier != coalesce::Tier::Large {
                 crowded.push(Crowded { generation: self.first, tenant: record.tenant.clone(), table });
             }
         }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanBuilder, DictionaryArray, FixedSizeBinaryBuilder, Float64Builder, Int32Array, Int64Builder, MapArray,
+    ArrayRef, BooleanBuilder, DictionaryArray, FixedSizeBinaryBuilder, Float64Builder, Int32Array, Int64Builder, MapArray,
     StringArray, StringBuilder, StructArray,
 };
 use arrow::buffer::OffsetBuffer;
@@ -177,7 +177,7 @@ pub(crate) fn non_zero(value: i32) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::AsArray;
+    use arrow::array::{Array, AsArray};
 
     use super::*;
 

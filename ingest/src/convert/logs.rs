@@ -213,7 +213,7 @@ fn level_of<'r>(
     body: &str,
 ) -> std::borrow::Cow<'r, str> {
     let own = attributes.texts().filter_map(|(name, value)| Some((level::field_rank(name)?, value)));
-    let own = own.chain((!severity_text.is_empty()).then(|| (SEVERITY_TEXT_RANK, severity_text)));
+    let own = own.chain((!severity_text.is_empty()).then_some((SEVERITY_TEXT_RANK, severity_text)));
     let all = own.chain(resource.level.as_ref().map(|(rank, value)| (*rank, value.as_ref())));
     match all.min_by_key(|(rank, _)| *rank) {
         Some((_, value)) => level::normalize(value).into(),

@@ -524,6 +524,34 @@ fn a_bad_record_is_refused_alone() {
     );
 }
 
+/// Times at and beyond what 64 signed bits hold, and spans that end before they begin.
+#[test]
+fn the_ends_of_time_are_kept_or_refused() {
+    let end = i64::MAX as u64;
+    for (time, taken) in [(1, true), (end - 1, true), (end, true), (end + 1, false), (u64::MAX, false)] {
+        let converted = logs(&one_log(LogRecord { time_unix_nano: time, ..Default::default() }));
+        assert_eq!(converted.accepted, 1 + u64::from(taken), "{time}");
+        let ts = column(batch(&converted, Table::Logs).expect("logs"), "ts");
+        assert_eq!(ts.contains(&time.to_string()), taken, "{time}: {ts:?}");
+    }
+    for (start, end, duration) in
+        [(1, u64::MAX, Some(i64::MAX)), (end, 0, Some(0)), (5, 4, Some(0)), (5, 5, Some(0)), (end + 1, u64::MAX, None)]
+    {
+        let span = Span {
+            trace_id: vec![1; 16],
+            span_id: vec![1; 8],
+            start_time_unix_nano: start,
+            end_time_unix_nano: end,
+            ..Default::default()
+        };
+        let scope_spans = vec![ScopeSpans { spans: vec![span], ..Default::default() }];
+        let converted = spans(&TracesRequest { resource_spans: vec![ResourceSpans { scope_spans, ..Default::default() }] });
+        assert_eq!(converted.accepted, u64::from(duration.is_some()), "{start} {end}");
+        let found = batch(&converted, Table::Spans).map(|batch| column(batch, "duration_ns"));
+        assert_eq!(found, duration.map(|ns| vec![ns.to_string()]), "{start} {end}");
+    }
+}
+
 #[test]
 fn text_that_is_not_utf8_is_refused_alone() {
     let marker = "MARKER";

@@ -344,6 +344,28 @@ async fn a_long_log_is_flushed_while_it_is_replayed() {
     assert_eq!((seen.len(), seen.values().max()), (4500, Some(&1)));
 }
 
+/// F-31: the time of day may jump either way; order, numbering and incarnations do not depend on it.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_loses_nothing() {
+    let mut node = Node::new(13);
+    let mut next = 0;
+    for jump_s in [0, 3_600, -3_600, 86_400, -86_400, 0] {
+        node.clock.set(Timestamp::from_secs(1_790_000_000 + jump_s));
+        let ingester = node.open().await.expect("a healthy node");
+        store(&ingester, next..next + 20).await;
+        node.clock.set(Timestamp::from_secs(1_790_000_000 - jump_s));
+        store(&ingester, next + 20..next + 30).await;
+        ingester.flush_now().await.expect("a healthy store");
+        store(&ingester, next + 30..next + 40).await;
+        next += 40;
+        drop(ingester);
+        node.fs = node.fs.crash();
+    }
+    let ingester = node.open().await.expect("a healthy node");
+    let seen = visible(&ingester, &node.shelf);
+    assert_eq!((seen.len() as i64, seen.values().max()), (next * ROWS, Some(&1)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_older_of_two_incarnations_stops() {
     let mut node = Node::new(9);

@@ -117,7 +117,7 @@ async fn write(mut log: DiskLog, group: Vec<Box<Pending>>, buffer: &Arc<Buffer>,
     });
     let (log, first) = written.await.ok()?;
     metrics::histogram!("telelake_wal_group_records").record(waiting.len() as f64);
-    let mut sequence = match first {
+    let first = match first {
         Ok(first) => first,
         Err(error) => {
             let error = sink_error(error);
@@ -129,10 +129,9 @@ async fn write(mut log: DiskLog, group: Vec<Box<Pending>>, buffer: &Arc<Buffer>,
     };
     let mut applied = Vec::with_capacity(waiting.len());
     let mut acks = Vec::with_capacity(waiting.len());
-    for (tenant, at, rows, memory, claim, ack, _queued) in waiting {
+    for (sequence, (tenant, at, rows, memory, claim, ack, _queued)) in (first..).zip(waiting) {
         applied.push(Applied { sequence, tenant, rows, bytes: memory.keep() });
         acks.push((claim, at, ack));
-        sequence += 1;
     }
     for place in buffer.apply(applied) {
         let buffer = Arc::clone(buffer);

@@ -39,10 +39,6 @@ pub(crate) struct Encoded {
 pub(crate) struct Record {
     /// Owner.
     pub(crate) tenant: TenantId,
-    /// The request's fingerprint.
-    pub(crate) fingerprint: Option<u128>,
-    /// When the request came in, to the millisecond.
-    pub(crate) at: Timestamp,
     /// Its rows.
     pub(crate) rows: Vec<(Table, RecordBatch)>,
 }
@@ -51,7 +47,7 @@ pub(crate) struct Record {
 #[derive(Debug)]
 pub(crate) struct Head {
     schema_version: u32,
-    /// When the request came in.
+    /// When the request came in, to the millisecond.
     pub(crate) at: Timestamp,
     /// Owner.
     pub(crate) tenant: TenantId,
@@ -162,7 +158,7 @@ pub(crate) fn rows(head: Head, body: &mut Cursor<'_>) -> Result<Record, CodecErr
     if !tables.rest.is_empty() {
         return Err(CodecError::Shape(format!("{} bytes behind the last table", tables.rest.len())));
     }
-    Ok(Record { tenant: head.tenant, fingerprint: head.fingerprint, at: head.at, rows })
+    Ok(Record { tenant: head.tenant, rows })
 }
 
 /// Appends `raw` compressed to `out`; `false`, with `out` in any state behind its old end, when that gains nothing.
@@ -189,10 +185,10 @@ mod tests {
     use super::*;
     use crate::wal::columns::tests::any_batch;
 
-    fn decode(body: &[u8]) -> Result<Record, CodecError> {
+    fn decode(body: &[u8]) -> Result<(Option<u128>, Timestamp, Record), CodecError> {
         let mut cursor = Cursor { rest: body };
         let head = head(&mut cursor)?;
-        rows(head, &mut cursor)
+        Ok((head.fingerprint, head.at, rows(head, &mut cursor)?))
     }
 
     proptest! {
@@ -203,10 +199,10 @@ mod tests {
             let tenant = TenantId::parse("team-a").expect("a valid id");
             let at = Timestamp::from_millis(ms);
             let encoded = encode(&tenant, fingerprint, at, &batches).expect("rows of the house encode");
-            let record = decode(&encoded.frame[HEADER_BYTES..]).expect("what was encoded decodes");
+            let (fingerprint_back, at_back, record) = decode(&encoded.frame[HEADER_BYTES..]).expect("what was encoded decodes");
             prop_assert_eq!(record.tenant, tenant);
-            prop_assert_eq!(record.fingerprint, fingerprint);
-            prop_assert_eq!(record.at, at);
+            prop_assert_eq!(fingerprint_back, fingerprint);
+            prop_assert_eq!(at_back, at);
             prop_assert_eq!(record.rows, batches);
         }
 

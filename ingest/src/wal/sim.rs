@@ -240,7 +240,7 @@ fn keep_some(disk: &mut [u8], cache: &[u8], range: Range<usize>, random: &Seeded
             0 => true,
             1 => false,
             2 => start < front,
-            _ => random.next_u64() % 2 == 0,
+            _ => random.next_u64().is_multiple_of(2),
         };
         if keep {
             disk[start..end].copy_from_slice(&cache[start..end]);

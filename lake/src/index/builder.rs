@@ -155,11 +155,11 @@ impl IndexBuilder {
 
 /// Adds the labels of `rows`, the first of which is row `first` of the file; the text of column 0 under the name `key`.
 pub(crate) fn add_labels(postings: &mut PostingsBuilder, key: Option<&str>, rows: &RecordBatch, first: u32) {
-    if let (Some(key), Some(texts)) = (key, rows.column(0).as_dictionary_opt::<Int32Type>()) {
-        if let Some(texts) = texts.downcast_dict::<arrow::array::StringArray>() {
-            for (row, text) in texts.into_iter().enumerate() {
-                postings.add(key, text.unwrap_or_default(), first + row as u32);
-            }
+    if let (Some(key), Some(texts)) = (key, rows.column(0).as_dictionary_opt::<Int32Type>())
+        && let Some(texts) = texts.downcast_dict::<arrow::array::StringArray>()
+    {
+        for (row, text) in texts.into_iter().enumerate() {
+            postings.add(key, text.unwrap_or_default(), first + row as u32);
         }
     }
     let Some(labels) = rows.column_by_name("labels").and_then(|c| c.as_map_opt()) else { return };

@@ -64,11 +64,14 @@ pub(crate) struct ScanPlan {
     pub(crate) fresh_rows: u64,
 }
 
+/// The dictionaries of a scan, read once by whichever share needs them first.
+type SharedLabels = Arc<OnceCell<Vec<(Lookup, Arc<Labels>)>>>;
+
 /// Reads files and fresh rows of one SQL table.
 #[derive(Debug)]
 pub struct LakeScanExec {
     plan: Arc<ScanPlan>,
-    labels: Arc<OnceCell<Vec<(Lookup, Arc<Labels>)>>>,
+    labels: SharedLabels,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -195,7 +198,7 @@ fn scalar_text(scalar: &Scalar) -> String {
 /// One partition at work.
 struct Run {
     plan: Arc<ScanPlan>,
-    shared_labels: Arc<OnceCell<Vec<(Lookup, Arc<Labels>)>>>,
+    shared_labels: SharedLabels,
     presenter: Option<Presenter>,
     units: VecDeque<Unit>,
     window: Option<TimeRange>,
@@ -214,7 +217,7 @@ struct Run {
 impl Run {
     fn new(
         plan: Arc<ScanPlan>,
-        shared_labels: Arc<OnceCell<Vec<(Lookup, Arc<Labels>)>>>,
+        shared_labels: SharedLabels,
         partition: usize,
         context: &TaskContext,
         metrics: &ExecutionPlanMetricsSet,

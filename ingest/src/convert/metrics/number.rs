@@ -69,7 +69,7 @@ impl<'a> Request<'_, 'a> {
         let state = self.tenant.delta(key, self.minute)?;
         let (total, undo) = state.add(span, delta, self.config.buckets_max, self.minute)?;
         self.waiting.totals.push(undo);
-        let start = (total.start_ns != 0 && total.start_ns <= span.ts_ns).then(|| (total.start_ns / 1_000_000) as i64);
+        let start = (total.start_ns != 0 && total.start_ns <= span.ts_ns).then_some((total.start_ns / 1_000_000) as i64);
         Ok((Times { start, ..times }, total))
     }
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::delta::Undo;
+use super::rows::SeriesDay;
 use super::tenant::FamilyRow;
 use crate::convert::OnAppended;
-use crate::registry::Series;
 
 /// Dictionary rows that wait to be stored, and running totals that wait to be kept.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    pub(crate) series: Vec<(Arc<Series>, i32)>,
+    pub(crate) series: Vec<SeriesDay>,
     pub(crate) families: Vec<(Arc<FamilyRow>, i32)>,
     /// In the order of the changes.
     pub(crate) totals: Vec<Undo>,

@@ -168,7 +168,8 @@ impl<'t, 'a> Request<'t, 'a> {
                 2 => help = field.bytes()?,
                 3 => unit = field.bytes()?,
                 5 | 7 | 9 | 10 | 11 => {
-                    if data.replace((field.number, field.bytes()?)).is_some() {
+                    let earlier = data.replace((field.number, field.bytes()?));
+                    if earlier.is_some() {
                         return Err(WireError::Repeated { field: field.number });
                     }
                 }

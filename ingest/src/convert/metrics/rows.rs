@@ -15,6 +15,12 @@ use super::native::NativeHistogram;
 use crate::registry::Series;
 use crate::registry::series::day_of;
 
+/// A series, and the day (since the Unix epoch) whose dictionary row of it is meant.
+pub(super) type SeriesDay = (Arc<Series>, i32);
+
+/// The batches of a request, none empty, and the series whose rows are among them.
+pub(super) type Finished = (Vec<(Table, RecordBatch)>, Vec<SeriesDay>);
+
 /// The few names of a request as dictionary values.
 #[derive(Debug, Default)]
 struct Names {
@@ -179,8 +185,8 @@ impl Rows {
         }
     }
 
-    /// The batches, none empty, and the series whose rows are among them.
-    pub(crate) fn finish(self) -> Result<(Vec<(Table, RecordBatch)>, Vec<(Arc<Series>, i32)>), ArrowError> {
+    /// The batches, and the series whose rows are among them.
+    pub(crate) fn finish(self) -> Result<Finished, ArrowError> {
         let mut batches = Vec::new();
         let mut add = |table: Table, columns: Vec<ArrayRef>| -> Result<(), ArrowError> {
             let batch = RecordBatch::try_new(schema::rows(table), columns)?;
@@ -206,7 +212,7 @@ struct SeriesRows {
     labels: MapBuilder<StringBuilder, StringBuilder>,
     salts: Vec<i64>,
     known: HashSet<(i64, i32)>,
-    introduced: Vec<(Arc<Series>, i32)>,
+    introduced: Vec<SeriesDay>,
 }
 
 impl Default for SeriesRows {
@@ -231,7 +237,7 @@ impl SeriesRows {
         self.introduced.push((Arc::clone(series), day));
     }
 
-    fn finish(mut self) -> Result<(Vec<ArrayRef>, Vec<(Arc<Series>, i32)>), ArrowError> {
+    fn finish(mut self) -> Result<(Vec<ArrayRef>, Vec<SeriesDay>), ArrowError> {
         let [metric, sid, ts] = self.head.finish()?;
         let columns: Vec<ArrayRef> =
             vec![metric, sid, ts, Arc::new(self.labels.finish()), Arc::new(Int64Array::from(self.salts))];

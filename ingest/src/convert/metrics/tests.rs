@@ -33,12 +33,14 @@ fn convert(converter: &MetricsConverter, request: &ExportMetricsServiceRequest) 
 /// A series: the metric and its labels, as text.
 type Name = String;
 
+/// Series, time, start, (schema, zero count, count), sum, (positive, negative) buckets by index.
+type HistogramRow = (Name, i64, Option<i64>, [i64; 3], u64, [Vec<(i64, i64)>; 2]);
+
 /// What a request became, in a form that can be compared: values as bits.
 #[derive(Debug, Default, PartialEq)]
 struct Outcome {
     samples: Vec<(Name, i64, u64, Option<i64>)>,
-    /// series, time, start, schema, zero count, count, sum, (positive, negative) buckets by index
-    histograms: Vec<(Name, i64, Option<i64>, [i64; 3], u64, [Vec<(i64, i64)>; 2])>,
+    histograms: Vec<HistogramRow>,
     exemplars: Vec<(Name, i64, u64, String, String, String)>,
     /// series and day
     series: Vec<(Name, i64)>,
@@ -108,11 +110,10 @@ fn outcome(converted: &Converted, names: &mut BTreeMap<i64, Name>) -> Outcome {
     }
     for (table, batch) in &converted.rows {
         let name = |row: usize| names[&longs(batch, "sid")[row]].clone();
-        let metrics = texts(batch, "metric");
-        for row in 0..batch.num_rows() {
+        for (row, metric) in texts(batch, "metric").iter().enumerate() {
             let ts = times(batch, "ts")[row].unwrap();
             if *table != Table::Metadata {
-                assert!(name(row).starts_with(&format!("{}{{", metrics[row])));
+                assert!(name(row).starts_with(&format!("{metric}{{")));
             }
             match table {
                 Table::Samples => {
@@ -130,7 +131,7 @@ fn outcome(converted: &Converted, names: &mut BTreeMap<i64, Name>) -> Outcome {
                 Table::Metadata => {
                     let help = batch.column_by_name("help").unwrap().as_string::<i32>().value(row).to_owned();
                     let [kind, unit] = ["type", "unit"].map(|column| texts(batch, column)[row].clone());
-                    outcome.metadata.push([metrics[row].clone(), kind, unit, help]);
+                    outcome.metadata.push([metric.clone(), kind, unit, help]);
                 }
                 _ => {}
             }
@@ -139,13 +140,7 @@ fn outcome(converted: &Converted, names: &mut BTreeMap<i64, Name>) -> Outcome {
     outcome.sorted()
 }
 
-#[allow(clippy::type_complexity)]
-fn histogram_row(
-    batch: &RecordBatch,
-    row: usize,
-    name: Name,
-    ts: i64,
-) -> (Name, i64, Option<i64>, [i64; 3], u64, [Vec<(i64, i64)>; 2]) {
+fn histogram_row(batch: &RecordBatch, row: usize, name: Name, ts: i64) -> HistogramRow {
     let ints = |column: &str| -> Vec<i64> {
         let list = batch.column_by_name(column).unwrap().as_list::<i32>().value(row);
         match list.as_primitive_opt::<Int32Type>() {

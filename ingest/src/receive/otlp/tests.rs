@@ -107,6 +107,8 @@ impl Fixture {
     }
 }
 
+type Headers = Vec<(&'static str, &'static str)>;
+
 const PROTO: (&str, &str) = ("content-type", "application/x-protobuf");
 const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
 
@@ -190,7 +192,7 @@ async fn http_errors_are_statuses() {
     let small = ReceiveConfig { body_bytes_max: 4096, decompressed_bytes_max: 4096, ..ReceiveConfig::default() };
     let f = fixture(None, small);
     let deep = [b"{\"x\":".as_slice(), &b"[".repeat(100_000)[..3_000], b"}"].concat();
-    let cases: Vec<(&str, Vec<(&str, &str)>, Vec<u8>, u16, i32)> = vec![
+    let cases: Vec<(&str, Headers, Vec<u8>, u16, i32)> = vec![
         ("/v1/traces", vec![PROTO], vec![0x0a, 0xff], 400, 3),
         ("/v1/traces", vec![JSON], b"{".to_vec(), 400, 3),
         ("/v1/traces", vec![JSON], b"".to_vec(), 400, 3),
@@ -265,7 +267,7 @@ async fn grpc_frames() {
         padded.resize(4096, 0);
         padded
     };
-    let cases: Vec<(&str, Vec<(&str, &str)>, Vec<u8>, &str)> = vec![
+    let cases: Vec<(&str, Headers, Vec<u8>, &str)> = vec![
         ("plain", vec![], frame(0, &message), "0"),
         ("exactly the limit", vec![], frame(0, &at_limit), "0"),
         ("gzip", vec![("grpc-encoding", "gzip")], frame(1, &gzip(&message)), "0"),
@@ -334,6 +336,35 @@ fn json_is_read_as_the_specification_has_it() {
     ] {
         check(invalid, false);
     }
+}
+
+/// F-45: what JSON allows and nobody means. Nothing recurses and no number overflows.
+#[test]
+fn hostile_json_is_refused_or_bounded() {
+    #[track_caller]
+    fn check(json: &str, reason: Option<&str>) {
+        for signal in [catalog::Signal::Metrics, catalog::Signal::Logs, catalog::Signal::Traces] {
+            let refused = json::to_protobuf(signal, json.as_bytes()).err().map(|e| e.to_string());
+            let right = match (&refused, reason) {
+                (Some(refused), Some(reason)) => refused.contains(reason),
+                (None, None) => true,
+                _ => false,
+            };
+            assert!(right, "{}: {refused:?}", &json[..json.len().min(60)]);
+        }
+    }
+    let nested = |open: &str, close: &str, times: usize| format!("{{\"x\":{}0{}}}", open.repeat(times), close.repeat(times));
+    check(&nested("[", "]", 63), None);
+    check(&nested("[", "]", 64), Some("64 levels"));
+    check(&nested("[", "]", 100_000), Some("64 levels"));
+    check(&nested("{\"a\":", "}", 100_000), Some("64 levels"));
+    check(&format!("{{\"x\":\"{}\"}}", "[".repeat(100_000)), None); // brackets in a text are no depth
+    check(&format!("{{\"x\":{}}}", "9".repeat(100_000)), None); // nobody reads that field
+    check(r#"{"x":1e999999999}"#, None);
+    check(r#"{"x":1,"x":2}"#, None);
+    check(r#"{"x":"\ud800"}"#, None);
+    check("[]", Some("an object"));
+    check("\u{feff}{}", Some("malformed"));
 }
 
 /// Two hours of traces as a generator made them, kept outside of the repository.

@@ -165,7 +165,7 @@ impl Oracle<'_> {
                 let (bounds, counts, stale) = (&point.explicit_bounds, &point.bucket_counts, point.flags & 1 != 0);
                 let shape = counts.len() == bounds.len() + 1 || (counts.is_empty() && bounds.is_empty());
                 let adds_up = counts.is_empty() || counts.iter().sum::<u64>() == point.count;
-                if !bounds.is_sorted_by(|a, b| a < b) || (!stale && !(shape && adds_up)) {
+                if !bounds.is_sorted_by(|a, b| a < b) || !(stale || (shape && adds_up)) {
                     return None;
                 }
                 let (metric, labels) = (metric?, self.labels(&point.attributes, around)?);
@@ -230,7 +230,7 @@ impl Oracle<'_> {
             let mut in_buckets = point.zero_count;
             for (side, buckets) in [(0, &point.positive), (1, &point.negative)] {
                 let mut merged = BTreeMap::<i64, i64>::new();
-                for buckets in buckets {
+                if let Some(buckets) = buckets {
                     for (at, count) in buckets.bucket_counts.iter().enumerate().filter(|(_, c)| **c > 0) {
                         let index = (i64::from(buckets.offset) + at as i64).div_euclid(1 << down) + 1;
                         i32::try_from(index).ok()?;

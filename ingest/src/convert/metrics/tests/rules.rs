@@ -125,14 +125,12 @@ fn deltas_become_cumulative() {
         ..number(value, NOW_NS - ts * S)
     };
     let deltas = |points| request(&[], vec![metric("m", sum(points, 1, true))]);
-    let mut confirmed = |request: &ExportMetricsServiceRequest| {
-        let got = samples(&converter, request, &mut names);
-        got // dropped unconfirmed: the totals are as before
-    };
+    // What it was converted to is dropped unconfirmed: the totals are as before.
+    let mut unconfirmed = |request: &ExportMetricsServiceRequest| samples(&converter, request, &mut names);
     let request_1 = deltas(vec![point(60, 50, 2.0), point(50, 40, 3.0)]);
     let expected = ["m_total{} 2@-50 from -60", "m_total{} 5@-40 from -60"];
-    assert_eq!(confirmed(&request_1), expected);
-    assert_eq!(confirmed(&request_1), expected, "an append that failed leaves no trace");
+    assert_eq!(unconfirmed(&request_1), expected);
+    assert_eq!(unconfirmed(&request_1), expected, "an append that failed leaves no trace");
     convert(&converter, &request_1).confirm();
     let again = convert(&converter, &request_1);
     assert_eq!((again.accepted, again.rejected), (0, 2), "duplicates");
