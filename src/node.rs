@@ -59,7 +59,10 @@ pub(crate) async fn run(config: Config, runtimes: Runtimes, own_log: Option<OwnL
     let _lock = FolderLock::take(&config.data)?;
     // The sockets first: a taken port should not wait for the replay of a long log.
     let bound = listen::bind_all(&config.listen, !config.auth.tokens.is_empty()).await?;
-    let node = Node::open(&config, Arc::clone(&status), &runtimes).await?;
+    let node = tokio::select! {
+        node = Node::open(&config, Arc::clone(&status), &runtimes) => node?,
+        () = signals.next() => return Ok(()),
+    };
     let stop = CancellationToken::new();
     let mut loops = background::start(&node.parts.passes, &config.background, &node.opened.env, &runtimes.background, &stop);
     loops.spawn(Arc::clone(&status).upkeep());
