@@ -17,7 +17,7 @@ use crate::generate::Protocol;
 /// Exit codes: 0 done; 1 it ran and failed; 2 the command line or the configuration is wrong; 3 the surroundings refuse (a taken
 /// port, a folder that cannot be written or is in use, a bucket out of reach); 4 `check` found damage.
 #[derive(Debug, Parser)]
-#[command(name = "telelake", version, max_term_width = 110)]
+#[command(name = "telelake", version, max_term_width = 110, args_override_self = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -76,7 +76,9 @@ pub(crate) struct ConfigArgs {
     pub(crate) log_level: Option<String>,
 }
 
+/// What `serve` takes; a flag that is given twice counts the second time.
 #[derive(Debug, Args)]
+#[command(args_override_self = true)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,

@@ -21,7 +21,7 @@ use lake::FreshRows;
 use query::Engine;
 use sql::SqlEngine;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -54,10 +54,15 @@ pub(crate) struct Runtimes {
 /// What refused the start, or what ended the node early.
 pub(crate) async fn run(config: Config, runtimes: Runtimes, own_log: Option<OwnLogRows>) -> Result<(), Failure> {
     let status = Status::install()?;
+    // From here on a signal ends the node in order, also one that comes right behind `ready`.
+    let mut signals = Signals::install()?;
     let _lock = FolderLock::take(&config.data)?;
     // The sockets first: a taken port should not wait for the replay of a long log.
     let bound = listen::bind_all(&config.listen, !config.auth.tokens.is_empty()).await?;
-    let node = Node::open(&config, Arc::clone(&status), &runtimes).await?;
+    let node = tokio::select! {
+        node = Node::open(&config, Arc::clone(&status), &runtimes) => node?,
+        () = signals.next() => return Ok(()),
+    };
     let stop = CancellationToken::new();
     let mut loops = background::start(&node.parts.passes, &config.background, &node.opened.env, &runtimes.background, &stop);
     loops.spawn(Arc::clone(&status).upkeep());
@@ -70,7 +75,7 @@ pub(crate) async fn run(config: Config, runtimes: Runtimes, own_log: Option<OwnL
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), store = %config.store.url, "ready");
 
     let ended = tokio::select! {
-        () = stop_signal() => Ok(()),
+        () = signals.next() => Ok(()),
         error = node.ingester.failed() => Err(Failure::failed(format!("the node cannot commit any more and stops: {}", chain(&error)))),
     };
     status.set_stopping();
@@ -79,7 +84,7 @@ pub(crate) async fn run(config: Config, runtimes: Runtimes, own_log: Option<OwnL
     let drained = async { while listeners.join_next().await.is_some() {} };
     tokio::select! {
         () = drained => {}
-        () = stop_signal() => tracing::warn!("told to stop twice: open requests are cut off"),
+        () = signals.next() => tracing::warn!("told to stop twice: open requests are cut off"),
     }
     loops.shutdown().await;
     ended?;
@@ -157,13 +162,26 @@ fn announce(line: &str) -> Result<(), Failure> {
         .map_err(|e| Failure::failed(format!("cannot write to standard output: {e}")))
 }
 
-/// SIGTERM or SIGINT.
-async fn stop_signal() {
-    let mut terminate = signal(SignalKind::terminate()).expect("the runtime has its signal driver");
-    let mut interrupt = signal(SignalKind::interrupt()).expect("the runtime has its signal driver");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn install() -> Result<Self, Failure> {
+        let failed = |e: std::io::Error| Failure::failed(format!("cannot handle signals: {e}"));
+        let terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    /// Waits for the next one.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

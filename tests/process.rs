@@ -61,7 +61,7 @@ impl Node {
         stream.write_all(body).expect("written");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("read");
-        let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
+        let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or_else(|| panic!("no status: {answer:?}"));
         (status, answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned())
     }
 
