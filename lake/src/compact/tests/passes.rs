@@ -227,7 +227,8 @@ async fn late_listings_change_no_answer() {
     world.lake.write(&world.tenant, Table::Samples, Level::L0, vec![samples(&[(0, 0, 9, 9)])]).await.expect("an orphan");
     world.clock.advance(DAY * 3);
     world.flush(Table::Samples, samples(&[(0, 0, 0, 0)])).await;
-    let collect = || gc::delete_orphans(&world.lake, &GcConfig { orphan_age: HOUR, ..GcConfig::default() }, None);
+    let config = GcConfig { orphan_age: HOUR, ..GcConfig::default() };
+    let collect = || gc::delete_orphans(&world.lake, &config, None);
     assert_eq!(collect().await.expect("gc").orphans, 0, "not listed yet");
     let other = World::open(Arc::new(store.clone()), 9).await;
     assert_eq!((other.answer().await, world.answer().await), (expected.clone(), expected.clone()));
