@@ -197,11 +197,19 @@ fn every_metric_is_in_the_readme() {
     assert_eq!(counted, listed, "metrics in the code, and in README.md");
 }
 
+/// The text of modules that `file` takes from elsewhere with `#[path = "..."]`.
+fn borrowed(file: &Path) -> String {
+    let text = read(file);
+    let paths = text.lines().filter_map(|line| line.trim().strip_prefix("#[path = \"")?.strip_suffix("\"]"));
+    paths.map(|path| read(&file.parent().expect("a file has a folder").join(path))).collect()
+}
+
 #[test]
 fn dependencies_are_used() {
     let mut unused = Vec::new();
     for folder in CRATES {
-        let text: String = sources(folder, &["src", "tests", "benches", "examples"]).iter().map(|f| read(f)).collect();
+        let files = sources(folder, &["src", "tests", "benches", "examples"]);
+        let text: String = files.iter().flat_map(|file| [read(file), borrowed(file)]).collect();
         for dependency in dependencies(folder, &["dependencies", "dev-dependencies"]) {
             if !text.contains(&dependency.replace('-', "_")) {
                 unused.push(format!("{folder}: {dependency}"));
