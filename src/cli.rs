@@ -61,7 +61,7 @@ pub(crate) struct ConfigArgs {
     #[arg(long, value_name = "DIR", env = "TELELAKE_DATA")]
     pub(crate) data: Option<PathBuf>,
     /// Where files and manifest lie: s3://bucket/prefix, gs://, az://, file:///folder. Credentials come from the environment
-    /// (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, ...) or from the section [store].
+    /// (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, ...) or from the section `store`.
     #[arg(long, value_name = "URL", env = "TELELAKE_STORE")]
     pub(crate) store: Option<String>,
     /// Set any key of the configuration, as in --set ingest.flush.age_max=5s. May be repeated. The environment does the same with

@@ -39,7 +39,7 @@ tokio::task_local! {
 #[derive(Debug)]
 pub(crate) struct OwnLog(mpsc::Sender<LogRecord>);
 
-/// The end that [`write`] empties.
+/// The end that [`write()`] empties.
 #[derive(Debug)]
 pub(crate) struct OwnLogRows(mpsc::Receiver<LogRecord>);
 

@@ -1,4 +1,4 @@
-//! What can go wrong with the log, the buffer and the flush outside of a request. A request's errors are [`crate::SinkError`].
+//! What can go wrong with the log, the buffer and the flush outside of a request. A request's errors are [`crate::sink::SinkError`].
 
 use std::io;
 use std::path::PathBuf;

@@ -4,7 +4,7 @@
 //! defaults ◄─ --config FILE ◄─ TELELAKE__SECTION__KEY ◄─ --set section.key=value ◄─ flags of their own (and their TELELAKE_*)
 //! ```
 //! Every section that belongs to a crate is that crate's own struct; here are the process's. Nothing below `src/` reads
-//! a file or the environment. An unknown key is an error that suggests the right one ([`load`]).
+//! a file or the environment. An unknown key is an error that suggests the right one ([`load()`]).
 
 mod load;
 mod sections;

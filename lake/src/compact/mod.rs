@@ -3,7 +3,7 @@
 //! ```text
 //! snapshot N ── pick ──► [f1 f2 f3] ── merge ──► g1 ── commit(-f1 -f2 -f3 +g1) ──► snapshot N+1
 //! ```
-//! [`pick`] is pure: the snapshot and the time in, plans out. Merging streams; its memory is one batch and one row group per input.
+//! [`pick()`] is pure: the snapshot and the time in, plans out. Merging streams; its memory is one batch and one row group per input.
 //!
 //! # Invariants
 //! - A pass never changes an answer: same rows in the same order, without duplicates that a reader leaves out anyway.
