@@ -155,17 +155,19 @@ def cycle(nodes, ledger, point, dice):
     for sender in senders:
         sender.start()
     life = dice.uniform(0.2, 0.8) if point == RANDOM else 6
-    stirrers = [threading.Thread(target=stir, args=(node, random.Random(dice.random()), nodes[armed], time.monotonic() + life))
-                for _, node in started]
+    end = time.monotonic() + life
+    stirrers = [threading.Thread(target=stir, args=(node, random.Random(dice.random()), nodes[armed], end)) for _, node in started]
     for stirrer in stirrers:
         stirrer.start()
-    for stirrer in stirrers:
-        stirrer.join()
+    while time.monotonic() < end and nodes[armed].process.poll() is None:
+        time.sleep(0.02)
     died = nodes[armed].process.poll() is not None
     for sender in senders:
         sender.stopping = True
     for node in nodes:
-        node.kill()
+        node.kill()  # whatever pass it is in the middle of
+    for stirrer in stirrers:
+        stirrer.join()
     for sender in senders:
         sender.join(40)
     if len(started) < len(nodes):
