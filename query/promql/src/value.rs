@@ -66,6 +66,8 @@ pub struct RawSeries {
     pub starts_ms: Vec<i64>,
     /// Histograms with their time and start timestamp (0 for none).
     pub histograms: Vec<HistogramSample>,
+    /// Whether name, type and unit go at the end of the query: of subqueries, never of what storage gives.
+    pub drop_name: bool,
 }
 
 /// One histogram of a [`RawSeries`].
@@ -77,6 +79,15 @@ pub struct HistogramSample {
     pub start_ms: i64,
     /// The histogram.
     pub histogram: Arc<crate::histogram::Histogram>,
+}
+
+/// What a series has at one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Sample<'a> {
+    /// A number.
+    Float(f64),
+    /// A histogram.
+    Histogram(&'a Arc<crate::histogram::Histogram>),
 }
 
 /// One series on a [`Grid`]: at each step a float, a histogram, or nothing.
@@ -92,4 +103,54 @@ pub struct StepSeries {
     pub present: Vec<bool>,
     /// Histograms by step; `None` when the series has none at all. A step never has both.
     pub histograms: Option<Vec<Option<Arc<crate::histogram::Histogram>>>>,
+}
+
+impl StepSeries {
+    /// A series of `steps` steps with nothing at any of them.
+    pub fn empty(labels: Labels, steps: usize) -> Self {
+        Self { labels, drop_name: false, floats: vec![0.0; steps], present: vec![false; steps], histograms: None }
+    }
+
+    /// A series with a float at each step: what scalars are, then without labels.
+    pub fn full(labels: Labels, floats: Vec<f64>) -> Self {
+        let present = vec![true; floats.len()];
+        Self { labels, drop_name: false, floats, present, histograms: None }
+    }
+
+    /// How many steps its grid has.
+    pub fn steps(&self) -> usize {
+        self.floats.len()
+    }
+
+    /// What is at step `at`.
+    pub fn sample(&self, at: usize) -> Option<Sample<'_>> {
+        if self.present[at] {
+            return Some(Sample::Float(self.floats[at]));
+        }
+        self.histogram(at).map(Sample::Histogram)
+    }
+
+    /// The histogram at step `at`.
+    pub fn histogram(&self, at: usize) -> Option<&Arc<crate::histogram::Histogram>> {
+        self.histograms.as_ref()?[at].as_ref()
+    }
+
+    /// Puts a float at step `at`, where nothing is yet.
+    pub fn set_float(&mut self, at: usize, value: f64) {
+        debug_assert!(self.histogram(at).is_none(), "a step never has both");
+        self.floats[at] = value;
+        self.present[at] = true;
+    }
+
+    /// Puts a histogram at step `at`, where nothing is yet.
+    pub fn set_histogram(&mut self, at: usize, histogram: Arc<crate::histogram::Histogram>) {
+        debug_assert!(!self.present[at], "a step never has both");
+        let steps = self.steps();
+        self.histograms.get_or_insert_with(|| vec![None; steps])[at] = Some(histogram);
+    }
+
+    /// Whether there is nothing at any step.
+    pub fn is_empty(&self) -> bool {
+        !self.present.contains(&true) && self.histograms.iter().flatten().all(Option::is_none)
+    }
 }
