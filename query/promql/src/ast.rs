@@ -45,8 +45,6 @@ pub enum ExprKind {
     Paren(Box<Expr>),
     /// `rate(a[5m])`.
     Call(Call),
-    /// Stands for a duration that is computed; only where durations may stand ([`DurationValue::Computed`]).
-    Duration(Box<DurationExpr>),
 }
 
 /// The type of a value.
@@ -319,6 +317,125 @@ pub struct Call {
     pub function: Function,
     /// Arguments as they were written; defaults are not filled in.
     pub args: Vec<Expr>,
+}
+
+impl Expr {
+    /// The type of its value.
+    pub fn value_type(&self) -> ValueType {
+        match &self.kind {
+            ExprKind::Number(_) => ValueType::Scalar,
+            ExprKind::String(_) => ValueType::String,
+            ExprKind::Vector(_) | ExprKind::Aggregate(_) => ValueType::Vector,
+            ExprKind::Matrix(_) | ExprKind::Subquery(_) => ValueType::Matrix,
+            ExprKind::Binary(b) if b.lhs.value_type() == ValueType::Scalar && b.rhs.value_type() == ValueType::Scalar => {
+                ValueType::Scalar
+            }
+            ExprKind::Binary(_) => ValueType::Vector,
+            ExprKind::Unary(unary) => unary.expr.value_type(),
+            ExprKind::Paren(inner) => inner.value_type(),
+            ExprKind::Call(call) => call.function.signature().returns,
+        }
+    }
+}
+
+impl ValueType {
+    /// As results of the API name it: `vector`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::String => "string",
+            Self::Vector => "vector",
+            Self::Matrix => "matrix",
+        }
+    }
+}
+
+impl AggregateOp {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::Sum,
+        Self::Avg,
+        Self::Count,
+        Self::Min,
+        Self::Max,
+        Self::Group,
+        Self::Stddev,
+        Self::Stdvar,
+        Self::TopK,
+        Self::BottomK,
+        Self::CountValues,
+        Self::Quantile,
+        Self::LimitK,
+        Self::LimitRatio,
+    ];
+
+    /// Its name in the text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Avg => "avg",
+            Self::Count => "count",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Group => "group",
+            Self::Stddev => "stddev",
+            Self::Stdvar => "stdvar",
+            Self::TopK => "topk",
+            Self::BottomK => "bottomk",
+            Self::CountValues => "count_values",
+            Self::Quantile => "quantile",
+            Self::LimitK => "limitk",
+            Self::LimitRatio => "limit_ratio",
+        }
+    }
+
+    /// Whether a parameter comes before what is aggregated.
+    pub const fn has_param(self) -> bool {
+        use AggregateOp::{BottomK, CountValues, LimitK, LimitRatio, Quantile, TopK};
+        matches!(self, TopK | BottomK | CountValues | Quantile | LimitK | LimitRatio)
+    }
+
+    /// Whether it is refused unless experimental functions are on.
+    pub const fn is_experimental(self) -> bool {
+        matches!(self, Self::LimitK | Self::LimitRatio)
+    }
+}
+
+impl BinaryOp {
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Sub => "-",
+            Self::Mul => "*",
+            Self::Div => "/",
+            Self::Mod => "%",
+            Self::Pow => "^",
+            Self::Atan2 => "atan2",
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+            Self::Less => "<",
+            Self::LessEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterEqual => ">=",
+            Self::And => "and",
+            Self::Or => "or",
+            Self::Unless => "unless",
+            Self::TrimUpper => "</",
+            Self::TrimLower => ">/",
+        }
+    }
+
+    /// `==`, `!=`, `<`, `<=`, `>`, `>=`.
+    pub const fn is_comparison(self) -> bool {
+        use BinaryOp::{Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual};
+        matches!(self, Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual)
+    }
+
+    /// `and`, `or`, `unless`.
+    pub const fn is_set(self) -> bool {
+        matches!(self, Self::And | Self::Or | Self::Unless)
+    }
 }
 
 impl fmt::Display for ValueType {

@@ -16,4 +16,6 @@ pub mod ast;
 pub mod function;
 pub mod histogram;
 pub mod labels;
+pub mod parse;
+pub mod print;
 pub mod value;

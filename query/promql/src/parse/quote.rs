@@ -1,0 +1,112 @@
+//! Strings: quoting as Go's `%q` does it, and back.
+
+use std::fmt::Write;
+
+/// `text` in double quotes, as Go's `strconv.Quote` writes it.
+pub fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        push_escaped(&mut out, c, '"');
+    }
+    out.push('"');
+    out
+}
+
+/// `c` in single quotes, as Go's `strconv.QuoteRune` writes it; the end of the text is the replacement character.
+pub(super) fn quote_char(c: Option<char>) -> String {
+    let mut out = String::from("'");
+    push_escaped(&mut out, c.unwrap_or(char::REPLACEMENT_CHARACTER), '\'');
+    out.push('\'');
+    out
+}
+
+fn push_escaped(out: &mut String, c: char, quote: char) {
+    match c {
+        '\\' => out.push_str("\\\\"),
+        _ if c == quote => {
+            out.push('\\');
+            out.push(c);
+        }
+        _ if is_printable(c) => out.push(c),
+        '\x07' => out.push_str("\\a"),
+        '\x08' => out.push_str("\\b"),
+        '\x0c' => out.push_str("\\f"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        '\x0b' => out.push_str("\\v"),
+        _ => {
+            let code = u32::from(c);
+            let _ = match code {
+                0..0x20 | 0x7f => write!(out, "\\x{code:02x}"),
+                0..0x1_0000 => write!(out, "\\u{code:04x}"),
+                _ => write!(out, "\\U{code:08x}"),
+            };
+        }
+    }
+}
+
+/// Whether Go prints the character as it is. `str`'s own escaping knows, once the character does not stand first.
+pub(super) fn is_printable(c: char) -> bool {
+    let mut pair = [0; 5];
+    pair[0] = b'x';
+    let len = c.encode_utf8(&mut pair[1..]).len() + 1;
+    matches!(c, '"' | '\'' | '\\')
+        || std::str::from_utf8(&pair[..len]).is_ok_and(|pair| pair.escape_debug().skip(1).eq(std::iter::once(c)))
+}
+
+/// The value of a string literal with its quotes, one that the lexer has accepted. Bytes (`\xff`) that make no UTF-8 become the
+/// replacement character: labels are UTF-8, so nothing can equal them anyway.
+pub(super) fn unquote(literal: &str) -> String {
+    let body = &literal[1..literal.len() - 1];
+    if literal.starts_with('`') || !body.contains('\\') {
+        return body.to_owned();
+    }
+    let mut out = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(at) = rest.find('\\') {
+        out.extend_from_slice(&rest.as_bytes()[..at]);
+        rest = unescape(&rest[at + 1..], &mut out);
+    }
+    out.extend_from_slice(rest.as_bytes());
+    String::from_utf8(out).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}
+
+/// Appends what the escape at the start of `rest` (behind its backslash) means; gives what follows it.
+fn unescape<'a>(rest: &'a str, out: &mut Vec<u8>) -> &'a str {
+    let Some(c) = rest.chars().next() else { return rest };
+    let (digits, radix) = match c {
+        'x' => (1..3, 16),
+        'u' => (1..5, 16),
+        'U' => (1..9, 16),
+        '0'..='7' => (0..3, 8),
+        _ => {
+            let byte = match c {
+                'a' => 0x07,
+                'b' => 0x08,
+                'f' => 0x0c,
+                'n' => b'\n',
+                'r' => b'\r',
+                't' => b'\t',
+                'v' => 0x0b,
+                _ => {
+                    out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                    return &rest[c.len_utf8()..];
+                }
+            };
+            out.push(byte);
+            return &rest[1..];
+        }
+    };
+    let end = digits.end;
+    let code = rest.get(digits).and_then(|d| u32::from_str_radix(d, radix).ok()).unwrap_or(0);
+    match (c, u8::try_from(code)) {
+        ('x' | '0'..='7', Ok(byte)) => out.push(byte),
+        _ => {
+            let c = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+    rest.get(end..).unwrap_or("")
+}
