@@ -15,6 +15,7 @@ use catalog::{Env, ErrorKind};
 use ingest::convert::metrics::MetricsConverter;
 use ingest::receive::Admission;
 use ingest::receive::otlp::{Converters, OtlpState};
+use ingest::receive::prometheus::PrometheusState;
 use ingest::registry::SeriesRegistry;
 use ingest::{Ingester, RowSink};
 use lake::FreshRows;
@@ -113,6 +114,7 @@ impl Node {
             gate: Arc::new(Gate::new(&config.tenancy, &config.auth)),
             status,
             passes: Arc::new(Passes::new(opened.clone(), Arc::clone(&ingester), config)),
+            prometheus: PrometheusState::new(otlp.clone()),
             otlp,
             sql,
             background: runtimes.background.clone(),

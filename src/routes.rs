@@ -4,7 +4,7 @@
 //!              /-/healthy /-/ready /ready     no token, no tenant
 //! every   ─────/metrics /api/v1/status/buildinfo     token
 //! gateway ─────/api/v1/admin/{pass}     token
-//!         ─────/api/v1/sql, /otlp/v1/{traces,metrics,logs}     token, tenant
+//!         ─────/api/v1/sql, /otlp/v1/{traces,metrics,logs}, /api/v1/otlp/v1/metrics     token, tenant
 //! otlp-http ───/v1/{traces,metrics,logs}     token, tenant
 //! otlp-grpc ───opentelemetry.proto.collector.*     token, tenant
 //! ```
@@ -18,6 +18,7 @@ use axum::{Json, Router, middleware};
 use catalog::ErrorKind;
 use compat::node::NodeStatus;
 use ingest::receive::otlp::{OtlpState, grpc, http};
+use ingest::receive::prometheus::{self, PrometheusState};
 use sql::SqlEngine;
 use tokio::runtime::Handle;
 
@@ -32,6 +33,7 @@ pub(crate) struct Parts {
     pub(crate) status: Arc<dyn NodeStatus>,
     pub(crate) passes: Arc<Passes>,
     pub(crate) otlp: OtlpState,
+    pub(crate) prometheus: PrometheusState,
     pub(crate) sql: Arc<SqlEngine>,
     /// Where passes run that somebody asks for.
     pub(crate) background: Handle,
@@ -42,7 +44,10 @@ pub(crate) fn of(dialect: Dialect, parts: &Parts) -> Router {
     let of_tenants = match dialect {
         Dialect::OtlpGrpc => grpc::router(parts.otlp.clone()),
         Dialect::OtlpHttp => http::router(parts.otlp.clone()),
-        _ => Router::new().nest("/otlp", http::router(parts.otlp.clone())).merge(sql::http::router(Arc::clone(&parts.sql))),
+        _ => Router::new()
+            .nest("/otlp", http::router(parts.otlp.clone()))
+            .merge(prometheus::router(parts.prometheus.clone()))
+            .merge(sql::http::router(Arc::clone(&parts.sql))),
     };
     let of_tenants = of_tenants.layer(middleware::from_fn_with_state(Arc::clone(&parts.gate), tenancy::tenant));
     let mut of_node = compat::node::introspection(Arc::clone(&parts.status));

@@ -12,6 +12,7 @@
 pub mod body;
 pub mod config;
 pub mod otlp;
+pub mod prometheus;
 
 pub use body::Admission;
 pub use config::ReceiveConfig;

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::any;
+use axum::routing::{MethodRouter, any};
 use catalog::{Signal, TenantId};
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -17,9 +17,9 @@ use crate::receive::body::{self, Encoding};
 /// The routes. A [`TenantId`] must be among the request's extensions.
 pub fn router(state: OtlpState) -> Router {
     Router::new()
-        .route("/v1/traces", any(|state, request| answer(state, request, Signal::Traces)))
-        .route("/v1/metrics", any(|state, request| answer(state, request, Signal::Metrics)))
-        .route("/v1/logs", any(|state, request| answer(state, request, Signal::Logs)))
+        .route("/v1/traces", export(Signal::Traces))
+        .route("/v1/metrics", export(Signal::Metrics))
+        .route("/v1/logs", export(Signal::Logs))
         .fallback(async |request: Request| {
             let path = request.uri().path().to_owned();
             failure(&ExportError::NoSuchPath { path }, format_of(request.headers()).unwrap_or(Format::Json))
@@ -27,17 +27,22 @@ pub fn router(state: OtlpState) -> Router {
         .with_state(state)
 }
 
+/// What answers on the path of `signal`, wherever that path is.
+pub(crate) fn export(signal: Signal) -> MethodRouter<OtlpState> {
+    any(move |state, request| answer(state, request, signal))
+}
+
 async fn answer(State(state): State<OtlpState>, request: Request, signal: Signal) -> Response {
     // An unknown type gets its error in JSON, which a person can read.
     let format = format_of(request.headers());
     let answer_format = *format.as_ref().unwrap_or(&Format::Json);
-    match export(&state, request, signal, format).await {
+    match take(&state, request, signal, format).await {
         Ok(exported) => response(StatusCode::OK, answer_format, exported.to_bytes(answer_format)),
         Err(error) => failure(&error, answer_format),
     }
 }
 
-async fn export(
+async fn take(
     state: &OtlpState,
     request: Request,
     signal: Signal,
