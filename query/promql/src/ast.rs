@@ -1,5 +1,7 @@
 //! The syntax tree. Every node knows where it stands in the text, for errors and annotations.
 
+mod visit;
+
 use std::fmt;
 
 pub use crate::function::Function;

@@ -38,9 +38,10 @@ impl Length {
         Self { expr: DurationExpr { kind, span, wrapped: false }, height: 1 }
     }
 
+    /// A number that stands alone: not even parentheses are around it, so that they are there when it is printed.
     const fn literal(&self) -> Option<NumberLiteral> {
         match self.expr.kind {
-            DurationExprKind::Number(number) => Some(number),
+            DurationExprKind::Number(number) if !self.expr.wrapped => Some(number),
             _ => None,
         }
     }
@@ -166,7 +167,9 @@ impl Parser<'_> {
             let shown = if seconds.is_finite() { format!("{seconds:.6}") } else { crate::print::float(seconds) };
             return self.fail(of, format!("timestamp out of bounds for @ modifier: {shown}"));
         }
-        Ok(At::Time((seconds * 1000.0).round() as i64))
+        let ms = (seconds * 1000.0).round();
+        // what Go makes of a float that is too large
+        Ok(At::Time(if ms.abs() < i64::MAX as f64 { ms as i64 } else { i64::MIN }))
     }
 
     fn extension(&mut self, expr: &mut Expr, extension: Extension) -> Result<()> {
@@ -258,7 +261,7 @@ impl Parser<'_> {
         self.signed(Span { start: sign.start, end: sign.end }, op == BinaryOp::Sub, operand)
     }
 
-    /// Signs of literals are folded into them.
+    /// Signs of literals are folded into them, and a plus changes nothing.
     fn signed(&self, sign: Span, negate: bool, operand: Length) -> Result<Length> {
         let span = Span { start: sign.start, end: operand.expr.span.end };
         if let Some(mut number) = operand.literal() {
@@ -266,6 +269,9 @@ impl Parser<'_> {
                 number.value = -number.value;
             }
             return Ok(Length::leaf(DurationExprKind::Number(number), span));
+        }
+        if !negate {
+            return Ok(operand);
         }
         let below = operand.height;
         self.length(DurationExprKind::Sign(negate, Box::new(operand.expr)), span, below)
@@ -286,7 +292,7 @@ impl Parser<'_> {
                 self.take()?;
                 let mut inner = self.deeper(Self::duration_in_parens)?;
                 self.expect(Kind::RightParen)?;
-                inner.expr.wrapped = inner.literal().is_none();
+                inner.expr.wrapped = true;
                 Ok(inner)
             }
             _ => self.unexpected(),
