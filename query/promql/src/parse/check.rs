@@ -1,8 +1,7 @@
 //! Whether types fit. Runs once the whole text was read; the order of the checks decides which mistake is named.
 
-use super::expr::Result;
 use super::quote::quote;
-use super::{fail, matches_nothing_empty};
+use super::{Result, fail, matches_nothing_empty};
 use crate::ast::{AggregateOp, Binary, Call, Cardinality, Expr, ExprKind, Function, Span, Unary, ValueType, VectorSelector};
 use crate::labels;
 

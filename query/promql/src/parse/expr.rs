@@ -4,23 +4,21 @@ use super::lex::Lexer;
 use super::literal;
 use super::quote::{quote, unquote};
 use super::token::{Described, Kind, Token};
-use super::{NESTING_MAX, ParseError, ParseOptions, duration, fail};
+use super::{NESTING_MAX, ParseOptions, Result, duration, fail};
 use crate::ast::{
     Aggregate, AggregateOp, Binary, BinaryOp, Call, Cardinality, Expr, ExprKind, Function, NumberLiteral, Span, Unary,
     VectorMatching,
 };
 
-pub(super) type Result<T> = std::result::Result<T, ParseError>;
-
 /// An expression and its height: 1 for a leaf.
 pub(super) struct Node {
-    pub(super) expr: Expr,
+    pub(super) expr: Box<Expr>,
     pub(super) height: usize,
 }
 
 impl Node {
-    pub(super) const fn leaf(expr: Expr) -> Self {
-        Self { expr, height: 1 }
+    pub(super) fn leaf(kind: ExprKind, span: Span) -> Self {
+        Self { expr: Box::new(Expr { kind, span }), height: 1 }
     }
 }
 
@@ -79,7 +77,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The whole text is one expression.
-    pub(super) fn query(&mut self) -> Result<Expr> {
+    pub(super) fn query(&mut self) -> Result<Box<Expr>> {
         if self.peek()?.kind == Kind::Eof {
             return self.fail(Span::default(), "no expression found in input");
         }
@@ -178,7 +176,7 @@ impl<'a> Parser<'a> {
         if below >= NESTING_MAX {
             return self.too_deep(span);
         }
-        Ok(Node { expr: Expr { kind, span }, height: below + 1 })
+        Ok(Node { expr: Box::new(Expr { kind, span }), height: below + 1 })
     }
 
     /// An expression whose operators bind at least as tight as `weakest`.
@@ -192,20 +190,23 @@ impl<'a> Parser<'a> {
             self.take()?;
             let (return_bool, matching) = self.modifiers()?;
             let rhs = self.deeper(|p| p.expr(right_of(op)))?;
-            let span = Span { start: lhs.expr.span.start, end: rhs.expr.span.end };
-            if !self.options.experimental && (matching.fill_left.is_some() || matching.fill_right.is_some()) {
-                return self.fail(span, "binop fill modifiers are experimental and not enabled");
-            }
-            let below = lhs.height.max(rhs.height);
-            let (lhs_expr, rhs_expr) = (Box::new(lhs.expr), Box::new(rhs.expr));
-            let kind = ExprKind::Binary(Binary { op, lhs: lhs_expr, rhs: rhs_expr, matching: Some(matching), return_bool });
-            lhs = self.node(kind, span, below)?;
+            lhs = self.binary(op, lhs, rhs, return_bool, matching)?;
         }
     }
 
+    fn binary(&self, op: BinaryOp, lhs: Node, rhs: Node, return_bool: bool, matching: Box<VectorMatching>) -> Result<Node> {
+        let span = Span { start: lhs.expr.span.start, end: rhs.expr.span.end };
+        if !self.options.experimental && (matching.fill_left.is_some() || matching.fill_right.is_some()) {
+            return self.fail(span, "binop fill modifiers are experimental and not enabled");
+        }
+        let below = lhs.height.max(rhs.height);
+        let binary = Binary { op, lhs: lhs.expr, rhs: rhs.expr, matching: Some(*matching), return_bool };
+        self.node(ExprKind::Binary(binary), span, below)
+    }
+
     /// `bool on (...) group_left (...) fill (...)`, each of which may be missing.
-    fn modifiers(&mut self) -> Result<(bool, VectorMatching)> {
-        let mut matching = VectorMatching::default();
+    fn modifiers(&mut self) -> Result<(bool, Box<VectorMatching>)> {
+        let mut matching = Box::new(VectorMatching::default());
         let return_bool = self.take_if(Kind::Bool)?;
         if matches!(self.peek()?.kind, Kind::On | Kind::Ignoring) {
             matching.on = self.take()?.kind == Kind::On;
@@ -214,7 +215,7 @@ impl<'a> Parser<'a> {
                 let left = self.take()?.kind == Kind::GroupLeft;
                 matching.cardinality = if left { Cardinality::ManyToOne } else { Cardinality::OneToMany };
                 let next = self.peek()?.kind;
-                if next == Kind::LeftParen || !(next.begins_expr() || next.is_fill()) {
+                if next == Kind::LeftParen || !next.begins_expr() {
                     matching.include = self.label_list()?;
                 }
             }
@@ -290,15 +291,19 @@ impl<'a> Parser<'a> {
         };
         self.take()?;
         let operand = self.expr(POWER)?;
+        self.with_sign(sign, op == BinaryOp::Sub, operand)
+    }
+
+    /// Signs of numbers are folded into them.
+    fn with_sign(&self, sign: Token, negate: bool, operand: Node) -> Result<Node> {
         let span = Span { start: sign.start, end: operand.expr.span.end };
-        let negate = op == BinaryOp::Sub;
         if let ExprKind::Number(mut number) = operand.expr.kind {
             if negate {
                 number.value = -number.value;
             }
-            return Ok(Node::leaf(Expr { kind: ExprKind::Number(number), span }));
+            return Ok(Node::leaf(ExprKind::Number(number), span));
         }
-        self.node(ExprKind::Unary(Unary { negate, expr: Box::new(operand.expr) }), span, operand.height)
+        self.node(ExprKind::Unary(Unary { negate, expr: operand.expr }), span, operand.height)
     }
 
     fn primary(&mut self) -> Result<Node> {
@@ -318,7 +323,7 @@ impl<'a> Parser<'a> {
 
     fn number_expr(&mut self) -> Result<Node> {
         match self.number()? {
-            Some((number, span)) => Ok(Node::leaf(Expr { kind: ExprKind::Number(number), span })),
+            Some((number, span)) => Ok(Node::leaf(ExprKind::Number(number), span)),
             None => self.unexpected(),
         }
     }
@@ -326,7 +331,7 @@ impl<'a> Parser<'a> {
     fn string_expr(&mut self) -> Result<Node> {
         let token = self.take()?;
         let span = Span { start: token.start, end: token.end };
-        Ok(Node::leaf(Expr { kind: ExprKind::String(unquote(self.text_of(token))), span }))
+        Ok(Node::leaf(ExprKind::String(unquote(self.text_of(token))), span))
     }
 
     fn paren(&mut self) -> Result<Node> {
@@ -336,7 +341,7 @@ impl<'a> Parser<'a> {
             return self.unexpected();
         }
         let span = Span { start: open.start, end: self.take()?.end };
-        self.node(ExprKind::Paren(Box::new(inner.expr)), span, inner.height)
+        self.node(ExprKind::Paren(inner.expr), span, inner.height)
     }
 
     /// A name: of a function if a parenthesis follows, else of a metric.
@@ -346,6 +351,10 @@ impl<'a> Parser<'a> {
             return self.selector_named(name);
         }
         let args = self.arguments()?;
+        self.call(name, args)
+    }
+
+    fn call(&self, name: Token, args: Vec<Node>) -> Result<Node> {
         let span = Span { start: name.start, end: self.last_closing };
         let text = self.text_of(name);
         let name_span = Span { start: name.start, end: name.end };
@@ -356,7 +365,7 @@ impl<'a> Parser<'a> {
             return self.fail(name_span, format!("function {} is not enabled", quote(text)));
         }
         let below = args.iter().map(|a| a.height).max().unwrap_or(0);
-        let args = args.into_iter().map(|a| a.expr).collect();
+        let args = args.into_iter().map(|a| *a.expr).collect();
         self.node(ExprKind::Call(Call { function, args }), span, below)
     }
 
@@ -437,7 +446,7 @@ impl<'a> Parser<'a> {
             );
         }
         let below = args.iter().map(|a| a.height).max().unwrap_or(0);
-        let mut args = args.into_iter().map(|a| Box::new(a.expr));
+        let mut args = args.into_iter().map(|a| a.expr);
         let param = if op.has_param() { args.next() } else { None };
         let expr = args.next().expect("the arguments were counted");
         self.node(ExprKind::Aggregate(Aggregate { op, expr, param, grouping, without }), span, below)

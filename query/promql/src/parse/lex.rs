@@ -6,7 +6,7 @@
 
 use super::quote::{is_printable, quote, quote_char};
 use super::token::{Kind, Token};
-use super::{ParseError, fail};
+use super::{Result, fail};
 use crate::ast::{BinaryOp, Span};
 
 const DIGITS: &str = "0123456789";
@@ -29,8 +29,6 @@ pub(super) struct Lexer<'a> {
     /// Whether brackets had a duration, so that a colon may follow.
     got_duration: bool,
 }
-
-type Result<T> = std::result::Result<T, ParseError>;
 
 impl<'a> Lexer<'a> {
     pub(super) const fn new(text: &'a str) -> Self {

@@ -26,7 +26,7 @@ mod token;
 use std::fmt;
 
 pub use duration::{duration, duration_or_seconds, format_duration};
-pub use quote::quote;
+pub use quote::{holds_bytes, quote};
 pub use regex::{REGEX_BYTES_MAX, compile_regex};
 
 use crate::annotation::position;
@@ -70,30 +70,35 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
+/// What is passed up through the descent: small, so that its frames are.
+type Result<T> = std::result::Result<T, Box<ParseError>>;
+
 /// A failure at `span` of `text`.
-fn fail<T>(text: &str, span: Span, message: impl Into<String>) -> Result<T, ParseError> {
+fn fail<T>(text: &str, span: Span, message: impl Into<String>) -> Result<T> {
     let position = (!text.is_empty()).then(|| position(text, span.start));
-    Err(ParseError { message: message.into(), span, position })
+    Err(Box::new(ParseError { message: message.into(), span, position }))
 }
 
 /// Reads a query.
 ///
 /// # Errors
 /// Texts that are no query, whose types do not fit, that are longer than [`TEXT_BYTES_MAX`] or nested deeper than [`NESTING_MAX`].
-pub fn parse(text: &str, options: &ParseOptions) -> Result<Expr, ParseError> {
-    bounded(text)?;
-    let mut expr = Parser::new(text, *options).query()?;
-    check::check(text, &mut expr)?;
-    Ok(expr)
+pub fn parse(text: &str, options: &ParseOptions) -> std::result::Result<Expr, ParseError> {
+    let parsed = bounded(text).and_then(|()| {
+        let mut expr = Parser::new(text, *options).query()?;
+        check::check(text, &mut expr)?;
+        Ok(expr)
+    });
+    parsed.map(|expr| *expr).map_err(|e| *e)
 }
 
 /// Reads a selector of series without modifiers: `up{job="a"}`, for `match[]`. It may match everything; see [`matches_nothing_empty`].
 ///
 /// # Errors
 /// Texts that are no selector, or too long.
-pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
-    bounded(text)?;
-    Parser::new(text, ParseOptions::default()).lone_selector()
+pub fn parse_selector(text: &str) -> std::result::Result<Vec<Matcher>, ParseError> {
+    let parsed = bounded(text).and_then(|()| Parser::new(text, ParseOptions::default()).lone_selector());
+    parsed.map_err(|e| *e)
 }
 
 /// Whether some matcher refuses series that lack its label, which keeps a selector from taking everything.
@@ -106,7 +111,7 @@ pub fn matches_nothing_empty(matchers: &[Matcher]) -> bool {
     })
 }
 
-fn bounded(text: &str) -> Result<(), ParseError> {
+fn bounded(text: &str) -> Result<()> {
     if text.len() > TEXT_BYTES_MAX {
         let message = format!("query is {} bytes long, limit is {TEXT_BYTES_MAX}", text.len());
         return fail(text, Span::default(), message);

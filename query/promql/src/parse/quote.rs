@@ -1,6 +1,17 @@
 //! Strings: quoting as Go's `%q` does it, and back.
+//!
+//! In Go a string is bytes, and `"\xc5"` is one that is no UTF-8. Such a byte is held as the private character `U+10FF00 + byte`,
+//! so that the text is printed again as it was, and whoever needs a real name can tell ([`holds_bytes`]).
 
 use std::fmt::Write;
+
+/// The private characters that stand for bytes which make no UTF-8; a byte below 0x80 always makes some.
+const BYTES: std::ops::RangeInclusive<char> = '\u{10FF80}'..='\u{10FFFF}';
+
+/// Whether the value of a string has bytes that make no UTF-8. No label has such a name or value.
+pub fn holds_bytes(text: &str) -> bool {
+    text.contains(|c| BYTES.contains(&c))
+}
 
 /// `text` in double quotes, as Go's `strconv.Quote` writes it.
 pub fn quote(text: &str) -> String {
@@ -24,6 +35,9 @@ pub(super) fn quote_char(c: Option<char>) -> String {
 fn push_escaped(out: &mut String, c: char, quote: char) {
     match c {
         '\\' => out.push_str("\\\\"),
+        _ if BYTES.contains(&c) => {
+            let _ = write!(out, "\\x{:02x}", u32::from(c) & 0xff);
+        }
         _ if c == quote => {
             out.push('\\');
             out.push(c);
@@ -56,8 +70,7 @@ pub(super) fn is_printable(c: char) -> bool {
         || std::str::from_utf8(&pair[..len]).is_ok_and(|pair| pair.escape_debug().skip(1).eq(std::iter::once(c)))
 }
 
-/// The value of a string literal with its quotes, one that the lexer has accepted. Bytes (`\xff`) that make no UTF-8 become the
-/// replacement character: labels are UTF-8, so nothing can equal them anyway.
+/// The value of a string literal with its quotes, one that the lexer has accepted.
 pub(super) fn unquote(literal: &str) -> String {
     let body = &literal[1..literal.len() - 1];
     if literal.starts_with('`') || !body.contains('\\') {
@@ -70,7 +83,17 @@ pub(super) fn unquote(literal: &str) -> String {
         rest = unescape(&rest[at + 1..], &mut out);
     }
     out.extend_from_slice(rest.as_bytes());
-    String::from_utf8(out).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+    text_of(&out)
+}
+
+/// The bytes as text, with characters of [`BYTES`] for those that make no UTF-8.
+fn text_of(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        out.push_str(chunk.valid());
+        out.extend(chunk.invalid().iter().filter_map(|byte| char::from_u32(0x10_ff00 + u32::from(*byte))));
+    }
+    out
 }
 
 /// Appends what the escape at the start of `rest` (behind its backslash) means; gives what follows it.

@@ -1,6 +1,7 @@
 //! What follows a selector: ranges, `offset`, `@`, `anchored`, `smoothed`; and arithmetic on durations.
 
-use super::expr::{Context, Node, Parser, Result};
+use super::Result;
+use super::expr::{Context, Node, Parser};
 use super::token::Kind;
 use crate::ast::{
     At, BinaryOp, DurationExpr, DurationExprKind, DurationValue, Expr, ExprKind, Extension, MatrixSelector, NumberLiteral, Span,
@@ -29,17 +30,17 @@ const fn precedence(op: BinaryOp) -> Option<u8> {
 
 /// A duration and its height.
 struct Length {
-    expr: DurationExpr,
+    expr: Box<DurationExpr>,
     height: usize,
 }
 
 impl Length {
-    const fn leaf(kind: DurationExprKind, span: Span) -> Self {
-        Self { expr: DurationExpr { kind, span, wrapped: false }, height: 1 }
+    fn leaf(kind: DurationExprKind, span: Span) -> Self {
+        Self { expr: Box::new(DurationExpr { kind, span, wrapped: false }), height: 1 }
     }
 
     /// A number that stands alone: not even parentheses are around it, so that they are there when it is printed.
-    const fn literal(&self) -> Option<NumberLiteral> {
+    fn literal(&self) -> Option<NumberLiteral> {
         match self.expr.kind {
             DurationExprKind::Number(number) if !self.expr.wrapped => Some(number),
             _ => None,
@@ -49,7 +50,7 @@ impl Length {
     fn value(self) -> DurationValue {
         match self.literal() {
             Some(number) => DurationValue::Fixed(milliseconds(number.value)),
-            None => DurationValue::Computed(Box::new(self.expr)),
+            None => DurationValue::Computed(self.expr),
         }
     }
 }
@@ -96,14 +97,14 @@ impl Parser<'_> {
         let ExprKind::Vector(selector) = &node.expr.kind else {
             return self.fail(brackets, "ranges only allowed for vector selectors");
         };
-        if !matches!(selector.offset, DurationValue::Fixed(0) | DurationValue::Computed(_)) {
+        if selector.offset != DurationValue::Fixed(0) {
             return self.fail(brackets, "no offset modifiers allowed before range");
         }
-        if matches!(selector.at, Some(At::Time(_))) {
+        if selector.at.is_some() {
             return self.fail(brackets, "no @ modifiers allowed before range");
         }
         let span = Span { start: node.expr.span.start, end: brackets.end };
-        let kind = ExprKind::Matrix(MatrixSelector { selector: Box::new(node.expr), range: range.value() });
+        let kind = ExprKind::Matrix(MatrixSelector { selector: node.expr, range: range.value() });
         self.node(kind, span, node.height)
     }
 
@@ -116,8 +117,7 @@ impl Parser<'_> {
             }
         }
         let span = Span { start: node.expr.span.start, end: self.take()?.end };
-        let subquery =
-            Subquery { expr: Box::new(node.expr), range: range.value(), step, offset: DurationValue::Fixed(0), at: None };
+        let subquery = Subquery { expr: node.expr, range: range.value(), step, offset: DurationValue::Fixed(0), at: None };
         self.node(ExprKind::Subquery(subquery), span, node.height)
     }
 
@@ -240,7 +240,7 @@ impl Parser<'_> {
             }
             let span = Span { start: lhs.expr.span.start, end: rhs.expr.span.end };
             let below = lhs.height.max(rhs.height);
-            let kind = DurationExprKind::Binary(op, Box::new(lhs.expr), Box::new(rhs.expr));
+            let kind = DurationExprKind::Binary(op, lhs.expr, rhs.expr);
             lhs = self.length(kind, span, below)?;
         }
     }
@@ -248,7 +248,7 @@ impl Parser<'_> {
     fn length(&self, kind: DurationExprKind, span: Span, below: usize) -> Result<Length> {
         // the same limit as for expressions: a node that is thrown away says whether it is met
         let height = self.node(ExprKind::String(String::new()), span, below)?.height;
-        Ok(Length { expr: DurationExpr { kind, span, wrapped: false }, height })
+        Ok(Length { expr: Box::new(DurationExpr { kind, span, wrapped: false }), height })
     }
 
     /// A primary, or a sign and its operand.
@@ -274,7 +274,7 @@ impl Parser<'_> {
             return Ok(operand);
         }
         let below = operand.height;
-        self.length(DurationExprKind::Sign(negate, Box::new(operand.expr)), span, below)
+        self.length(DurationExprKind::Sign(negate, operand.expr), span, below)
     }
 
     fn duration_primary(&mut self) -> Result<Length> {
@@ -321,7 +321,7 @@ impl Parser<'_> {
         let b = self.deeper(Self::duration_in_parens)?;
         let end = self.expect(Kind::RightParen)?;
         let below = a.height.max(b.height);
-        let (a, b) = (Box::new(a.expr), Box::new(b.expr));
+        let (a, b) = (a.expr, b.expr);
         let kind = if name.kind == Kind::MinOf { DurationExprKind::Min(a, b) } else { DurationExprKind::Max(a, b) };
         self.length(kind, Span { start: name.start, end }, below)
     }

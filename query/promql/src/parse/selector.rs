@@ -1,10 +1,11 @@
 //! Selectors and lists of labels.
 
-use super::expr::{Node, Parser, Result};
-use super::quote::{quote, unquote};
+use super::Result;
+use super::expr::{Node, Parser};
+use super::quote::{holds_bytes, quote, unquote};
 use super::regex::compile_regex;
 use super::token::{Kind, Token};
-use crate::ast::{BinaryOp, DurationValue, Expr, ExprKind, Extension, MatchOp, Matcher, Span, VectorSelector};
+use crate::ast::{BinaryOp, DurationValue, ExprKind, Extension, MatchOp, Matcher, Span, VectorSelector};
 use crate::labels;
 
 const IN_MATCHING: &str = "label matching";
@@ -135,7 +136,7 @@ impl Parser<'_> {
         self.take()?;
         let text = self.text_of(label);
         let name = if label.kind == Kind::String { unquote(text) } else { text.to_owned() };
-        if name.is_empty() {
+        if name.is_empty() || holds_bytes(&name) {
             let span = Span { start: label.start, end: label.end };
             return self.fail(span, format!("invalid label name for grouping: {}", quote(&name)));
         }
@@ -145,5 +146,5 @@ impl Parser<'_> {
 
 fn selector(name: Option<String>, matchers: Vec<Matcher>, span: Span) -> Node {
     let selector = VectorSelector { name, matchers, offset: DurationValue::Fixed(0), at: None, extension: Extension::None };
-    Node::leaf(Expr { kind: ExprKind::Vector(selector), span })
+    Node::leaf(ExprKind::Vector(selector), span)
 }

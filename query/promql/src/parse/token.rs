@@ -113,6 +113,7 @@ impl Kind {
                 | Self::Anchored
                 | Self::Smoothed
         ) || self.is_keyword_call()
+            || self.is_fill()
     }
 
     /// Whether a word of this kind can be the name of a label in a list of labels.

@@ -55,6 +55,8 @@ fn canonical() {
     check("a </ 5 >/ 7 atan2 b", "a </ 5 >/ 7 atan2 b");
     check("# note\nsum(# more\na)", "sum(a)");
     check("\"a\\n\\u00fc\\xc3\\xbc\\101\"", "\"a\\nüüA\"");
+    check("\"\\xc5z\\377\"", "\"\\xc5z\\xff\"");
+    check("\"\u{301}\\u00a0\\U0001F600\\x00\\v\"", "\"\u{301}\\u00a0😀\\x00\\v\"");
     for duration in
         ["step()", "-step()", "(step())", "-(step())", "(5m)", "-(5m)", "-min_of(10s, max_of(step() ^ 2, 2))", "range()"]
     {
