@@ -190,17 +190,17 @@ impl<'a> Parser<'a> {
             self.take()?;
             let (return_bool, matching) = self.modifiers()?;
             let rhs = self.deeper(|p| p.expr(right_of(op)))?;
-            lhs = self.binary(op, lhs, rhs, return_bool, matching)?;
+            lhs = self.binary(op, lhs, rhs, return_bool, *matching)?;
         }
     }
 
-    fn binary(&self, op: BinaryOp, lhs: Node, rhs: Node, return_bool: bool, matching: Box<VectorMatching>) -> Result<Node> {
+    fn binary(&self, op: BinaryOp, lhs: Node, rhs: Node, return_bool: bool, matching: VectorMatching) -> Result<Node> {
         let span = Span { start: lhs.expr.span.start, end: rhs.expr.span.end };
         if !self.options.experimental && (matching.fill_left.is_some() || matching.fill_right.is_some()) {
             return self.fail(span, "binop fill modifiers are experimental and not enabled");
         }
         let below = lhs.height.max(rhs.height);
-        let binary = Binary { op, lhs: lhs.expr, rhs: rhs.expr, matching: Some(*matching), return_bool };
+        let binary = Binary { op, lhs: lhs.expr, rhs: rhs.expr, matching: Some(matching), return_bool };
         self.node(ExprKind::Binary(binary), span, below)
     }
 
