@@ -18,6 +18,7 @@ mod functions;
 pub mod interrupt;
 mod memory;
 pub mod namespace;
+pub mod promql;
 pub mod scan;
 mod stores;
 mod system;

@@ -61,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) series: RegistryConfig,
     /// Queries and their limits.
     pub(crate) query: query::QueryConfig,
+    /// PromQL.
+    pub(crate) promql: query::promql::PromqlConfig,
     /// SQL.
     pub(crate) sql: sql::SqlConfig,
 }
@@ -86,6 +88,7 @@ impl Default for Config {
             otlp_metrics: Default::default(),
             series: Default::default(),
             query: Default::default(),
+            promql: Default::default(),
             sql: Default::default(),
         }
     }
@@ -116,6 +119,7 @@ impl Config {
         self.receive.validate().map_err(|e| e.to_string())?;
         self.otlp_metrics.validate().map_err(|e| e.to_string())?;
         self.query.validate().map_err(|e| e.to_string())?;
+        self.promql.validate().map_err(|e| e.to_string())?;
         self.sql.validate().map_err(|e| e.to_string())
     }
 }

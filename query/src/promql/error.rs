@@ -1,0 +1,152 @@
+//! Why a PromQL request has no answer, in the few kinds that Prometheus tells its clients.
+
+use std::time::Duration;
+
+use catalog::ErrorKind;
+use promql::parse::ParseError;
+
+/// `Result` of this module.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of a PromQL request. The text is what the client reads.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The text is no query.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    /// The request makes no sense, whatever is stored.
+    #[error("{message}")]
+    Invalid {
+        /// What does not.
+        message: String,
+    },
+    /// The query met data that it cannot be evaluated over.
+    #[error("{message}")]
+    Execution {
+        /// What.
+        message: String,
+    },
+    /// A limit was hit.
+    #[error("query needs {found} {what}, limit {name} is {limit}")]
+    Limit {
+        /// The setting.
+        name: &'static str,
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is, at least.
+        found: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// More samples at once than a query may hold. The text is Prometheus'.
+    #[error("query processing would load too many samples into memory in query execution")]
+    Samples {
+        /// The limit, [`super::PromqlConfig::samples_max`].
+        limit: u64,
+    },
+    /// The deadline passed.
+    #[error("query timed out in expression evaluation")]
+    Timeout {
+        /// How long it had.
+        after: Duration,
+    },
+    /// Nobody wants the answer any more.
+    #[error("query was canceled in expression evaluation")]
+    Canceled,
+    /// Too many queries of this tenant.
+    #[error(
+        "{running} queries of this tenant are running and {waiting} are waiting, limits are promql.queries_max and promql.queue_max; try again"
+    )]
+    Busy {
+        /// Running.
+        running: usize,
+        /// Waiting.
+        waiting: usize,
+    },
+    /// A setting is out of bounds.
+    #[error("setting promql.{key} = {value} is not usable: {reason}")]
+    Config {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// The bound it breaks.
+        reason: &'static str,
+    },
+    /// Storage or the engine failed.
+    #[error("{}", .0.public_message())]
+    Query(#[source] crate::Error),
+}
+
+/// Prometheus' `errorType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorType {
+    /// `bad_data`, 400.
+    BadData,
+    /// `execution`, 422.
+    Execution,
+    /// `timeout`, 503.
+    Timeout,
+    /// `canceled`, 499.
+    Canceled,
+    /// `internal`, 500.
+    Internal,
+    /// `unavailable`, 500: storage did not answer.
+    Unavailable,
+    /// `not_found`, 404.
+    NotFound,
+    /// Too much at once, 429: Prometheus knows no such thing, its queries wait.
+    Busy,
+}
+
+impl Error {
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::Invalid { message: message.into() }
+    }
+
+    /// What Prometheus would call it.
+    pub fn error_type(&self) -> ErrorType {
+        match self {
+            Self::Parse(_) | Self::Invalid { .. } | Self::Config { .. } => ErrorType::BadData,
+            Self::Execution { .. } | Self::Limit { .. } | Self::Samples { .. } => ErrorType::Execution,
+            Self::Timeout { .. } => ErrorType::Timeout,
+            Self::Canceled => ErrorType::Canceled,
+            Self::Busy { .. } => ErrorType::Busy,
+            Self::Query(error) => match error.kind() {
+                ErrorKind::Invalid => ErrorType::BadData,
+                ErrorKind::TooLarge => ErrorType::Execution,
+                ErrorKind::NotFound => ErrorType::NotFound,
+                ErrorKind::Overloaded => ErrorType::Busy,
+                ErrorKind::Unavailable => ErrorType::Unavailable,
+                ErrorKind::Timeout => ErrorType::Timeout,
+                ErrorKind::Cancelled => ErrorType::Canceled,
+                _ => ErrorType::Internal,
+            },
+        }
+    }
+}
+
+impl From<crate::Error> for Error {
+    fn from(error: crate::Error) -> Self {
+        match error {
+            crate::Error::Lake(lake::Error::TooLarge { what: "series selected", found, limit }) => {
+                Self::Limit { name: "promql.series_max", what: "series", found, limit }
+            }
+            crate::Error::Lake(lake::Error::Pattern { .. }) => Self::invalid(error.to_string()),
+            other => Self::Query(other),
+        }
+    }
+}
+
+impl From<lake::Error> for Error {
+    fn from(error: lake::Error) -> Self {
+        Self::from(crate::Error::from(error))
+    }
+}
+
+impl From<datafusion::common::DataFusionError> for Error {
+    fn from(error: datafusion::common::DataFusionError) -> Self {
+        Self::from(crate::Error::from(error))
+    }
+}

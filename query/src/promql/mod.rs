@@ -1,0 +1,200 @@
+//! PromQL over the lake: one engine for the Prometheus API, rules and SQL.
+//!
+//! ```text
+//! request ──► PromqlEngine ──run──► view (snapshot, fresh rows) ──► series ──► samples ──► operators ──► Answer
+//!                                                                   [series]    [select]    [exec]
+//! ```
+//! The language itself is the crate `promql`; here is what it needs of storage, of DataFusion and of the node.
+//!
+//! # Invariants
+//! - An answer is that of Prometheus 3.14 over the same samples.
+//! - Labels are resolved before a sample is read; samples flow by number and meet their labels at the end.
+//! - Nothing here looks at a sample twice because of the same text asked twice at the same time.
+
+mod answer;
+mod cardinality;
+mod config;
+mod error;
+mod metadata;
+mod request;
+mod run;
+mod select;
+mod series;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use catalog::{TenantId, TimeRange};
+use promql::labels::Labels;
+use promql::value::RawSeries;
+use tokio::runtime::Handle;
+
+pub use answer::{Answer, Cardinality, Element, Exemplar, ExemplarSeries, Listed, Metadata, Sample, Series, Stats, Value};
+pub use config::PromqlConfig;
+pub use error::{Error, ErrorType, Result};
+pub use request::{
+    DeleteRequest, ExemplarRequest, InstantQuery, MetadataRequest, NewestRequest, RangeQuery, RawRequest, SeriesRequest,
+    StatsWanted, TimeMs,
+};
+
+use crate::engine::Engine;
+use crate::view::View;
+use metadata::MetadataCache;
+use run::Ticket;
+
+/// Answers PromQL requests. One per process.
+#[derive(Debug)]
+pub struct PromqlEngine {
+    engine: Arc<Engine>,
+    config: PromqlConfig,
+    runtime: Handle,
+    metadata: Arc<MetadataCache>,
+}
+
+impl PromqlEngine {
+    /// PromQL over `engine`; requests are worked on by `runtime`, which should not be the one that serves them.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when a setting is out of bounds.
+    pub fn new(engine: Arc<Engine>, config: PromqlConfig, runtime: Handle) -> Result<Arc<Self>> {
+        config.validate()?;
+        Ok(Arc::new(Self { engine, config, runtime, metadata: Arc::new(MetadataCache::new()) }))
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &PromqlConfig {
+        &self.config
+    }
+
+    /// The engine below.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Evaluates an expression at one time.
+    ///
+    /// # Errors
+    /// All kinds.
+    pub async fn instant(&self, tenant: &TenantId, query: InstantQuery) -> Result<Answer> {
+        let _ = (tenant, query);
+        Err(pending("expressions"))
+    }
+
+    /// Evaluates an expression at every step of a range.
+    ///
+    /// # Errors
+    /// All kinds.
+    pub async fn range(&self, tenant: &TenantId, query: RangeQuery) -> Result<Answer> {
+        let _ = (tenant, query);
+        Err(pending("expressions"))
+    }
+
+    /// How an expression would be evaluated: the physical plan, one operator a line.
+    ///
+    /// # Errors
+    /// As [`PromqlEngine::range`].
+    pub async fn explain(&self, tenant: &TenantId, query: RangeQuery) -> Result<String> {
+        let _ = (tenant, query);
+        Err(pending("expressions"))
+    }
+
+    /// The label sets of series, ascending.
+    ///
+    /// # Errors
+    /// A limit, a pattern, storage.
+    pub async fn series(&self, tenant: &TenantId, request: SeriesRequest) -> Result<Listed<Labels>> {
+        let series_max = self.config.series_max;
+        self.read(tenant, move |view| async move { series::list(&view, &request, series_max).await }).await
+    }
+
+    /// The names of labels, ascending, `__name__` among them.
+    ///
+    /// # Errors
+    /// As [`PromqlEngine::series`].
+    pub async fn label_names(&self, tenant: &TenantId, request: SeriesRequest) -> Result<Listed<String>> {
+        let series_max = self.config.series_max;
+        self.read(tenant, move |view| async move { series::names(&view, &request, series_max).await }).await
+    }
+
+    /// The values of the label `name`, ascending.
+    ///
+    /// # Errors
+    /// As [`PromqlEngine::series`].
+    pub async fn label_values(&self, tenant: &TenantId, name: &str, request: SeriesRequest) -> Result<Listed<String>> {
+        let (series_max, name) = (self.config.series_max, name.to_owned());
+        self.read(tenant, move |view| async move { series::values(&view, &name, &request, series_max).await }).await
+    }
+
+    /// The exemplars of the series that an expression selects, ascending by labels.
+    ///
+    /// # Errors
+    /// [`Error::Parse`]; as [`PromqlEngine::series`].
+    pub async fn exemplars(&self, tenant: &TenantId, request: ExemplarRequest) -> Result<Vec<ExemplarSeries>> {
+        let _ = (tenant, request);
+        Err(pending("exemplars"))
+    }
+
+    /// What senders say of metrics, by metric; newest first.
+    ///
+    /// # Errors
+    /// Storage.
+    pub async fn metadata(&self, tenant: &TenantId, request: MetadataRequest) -> Result<BTreeMap<String, Vec<Metadata>>> {
+        let cache = Arc::clone(&self.metadata);
+        self.read(tenant, move |view| async move { cache.list(&view, &request).await }).await
+    }
+
+    /// How many series there are today, and what makes them so many; at most `limit` entries per list.
+    ///
+    /// # Errors
+    /// Storage.
+    pub async fn cardinality(&self, tenant: &TenantId, limit: usize) -> Result<Cardinality> {
+        let now = self.engine.env().now();
+        let today = TimeRange::new(now, now);
+        self.read(tenant, move |view| async move { cardinality::count(&view, today, limit).await }).await
+    }
+
+    /// Samples as they are stored, stale markers among them, ascending by labels.
+    ///
+    /// # Errors
+    /// [`Error::Samples`] when they are more than a query may hold; as [`PromqlEngine::series`].
+    pub async fn raw(&self, tenant: &TenantId, request: RawRequest) -> Result<Vec<RawSeries>> {
+        let _ = (tenant, request);
+        Err(pending("samples"))
+    }
+
+    /// The newest sample of each series, ascending by labels; series that ended have none.
+    ///
+    /// # Errors
+    /// As [`PromqlEngine::raw`].
+    pub async fn newest(&self, tenant: &TenantId, request: NewestRequest) -> Result<Vec<Element>> {
+        let _ = (tenant, request);
+        Err(pending("samples"))
+    }
+
+    /// Deletes the rows of series: at once from answers, from files at their next rewrite.
+    ///
+    /// # Errors
+    /// The manifest's.
+    pub async fn delete_series(&self, tenant: &TenantId, request: DeleteRequest) -> Result<()> {
+        let _ = (tenant, request);
+        Err(pending("deletes"))
+    }
+
+    /// Runs `work` over the newest state.
+    async fn read<T, F, W>(&self, tenant: &TenantId, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<View>) -> W + Send + 'static,
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
+        let ticket = Ticket::new(run::time_of(None, self.config.timeout));
+        let (engine, tenant) = (Arc::clone(&self.engine), tenant.clone());
+        let limits = engine.config().limits.clone();
+        run::run(&self.runtime, ticket, async move { work(engine.view(&tenant, limits)).await }).await
+    }
+}
+
+/// What this build does not do yet.
+fn pending(what: &'static str) -> Error {
+    Error::Execution { message: format!("this build does not serve {what} yet") }
+}

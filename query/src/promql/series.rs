@@ -1,0 +1,147 @@
+//! Which series, labels and values there are.
+//!
+//! Times choose days: a series row stands for its whole day, so that an answer may name series that had no sample at the very times asked
+//! for. Prometheus answers by blocks in the same way.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use catalog::{Table, TimeRange};
+use lake::series::{MatchOp, Matcher, Scope, Series};
+use promql::ast;
+use promql::labels::{Labels, NAME};
+
+use super::answer::Listed;
+use super::error::Result;
+use super::request::SeriesRequest;
+use crate::scan::layout::whole_days;
+use crate::view::View;
+
+/// The matchers in storage's terms.
+///
+/// # Errors
+/// A pattern that is none.
+pub(crate) fn matchers(of: &[ast::Matcher]) -> Result<Vec<Matcher>> {
+    let op = |op: ast::MatchOp| match op {
+        ast::MatchOp::Equal => MatchOp::Equal,
+        ast::MatchOp::NotEqual => MatchOp::NotEqual,
+        ast::MatchOp::Regex => MatchOp::Regex,
+        ast::MatchOp::NotRegex => MatchOp::NotRegex,
+    };
+    of.iter().map(|m| Ok(Matcher::new(m.name.clone(), op(m.op), m.value.clone())?)).collect()
+}
+
+/// Where series of `time` are looked for.
+pub(crate) fn scope(view: &View, time: TimeRange) -> Result<Scope> {
+    let files = view.files(Table::Series, whole_days(time));
+    view.open(&files)?;
+    Ok(Scope { table: Table::Series, files, fresh: view.fresh(Table::Series) })
+}
+
+/// The series that pass one of `selectors`, each once, ascending by id; all of them when there is no selector.
+///
+/// # Errors
+/// More than `series_max`; the lake's.
+pub(crate) async fn resolve(
+    view: &View,
+    selectors: &[Vec<ast::Matcher>],
+    time: TimeRange,
+    series_max: u64,
+) -> Result<Vec<Series>> {
+    let limit = usize::try_from(series_max).unwrap_or(usize::MAX);
+    let scope = scope(view, time)?;
+    let index = view.lake().series();
+    let all = [Vec::new()];
+    let selectors = if selectors.is_empty() { &all[..] } else { selectors };
+    let mut found: Vec<Series> = Vec::new();
+    for selector in selectors {
+        found.extend(index.resolve(&scope, &matchers(selector)?, limit).await?);
+    }
+    if selectors.len() > 1 {
+        found.sort_by_key(Series::id);
+        found.dedup_by_key(|series| series.id());
+        if found.len() > limit {
+            return Err(lake::Error::TooLarge { what: "series selected", found: found.len() as u64, limit: series_max }.into());
+        }
+    }
+    Ok(found)
+}
+
+/// Makes label sets; equal texts that come one after the other are shared.
+#[derive(Debug, Default)]
+pub(crate) struct Interner(hashbrown::HashSet<Arc<str>>);
+
+impl Interner {
+    fn text(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(text) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = Arc::from(text);
+        self.0.insert(Arc::clone(&new));
+        new
+    }
+
+    /// The labels of `series`, its metric among them.
+    pub(crate) fn labels(&mut self, series: &Series) -> Labels {
+        let mut pairs: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(series.labels().len() + 1);
+        let metric = series.metric();
+        let mut named = metric.is_empty();
+        for (name, value) in series.labels() {
+            if !named && name > NAME {
+                pairs.push((self.text(NAME), self.text(metric)));
+                named = true;
+            }
+            // An empty value means that there is no such label; the name is the metric's alone.
+            if !value.is_empty() && name != NAME {
+                pairs.push((self.text(name), self.text(value)));
+            }
+        }
+        if !named {
+            pairs.push((self.text(NAME), self.text(metric)));
+        }
+        Labels::from_sorted(pairs)
+    }
+}
+
+/// Label sets, ascending.
+pub(crate) async fn list(view: &View, request: &SeriesRequest, series_max: u64) -> Result<Listed<Labels>> {
+    let found = resolve(view, &request.selectors, request.time.into(), series_max).await?;
+    let mut interner = Interner::default();
+    let mut labels: Vec<Labels> = found.iter().map(|series| interner.labels(series)).collect();
+    labels.sort_unstable();
+    labels.dedup();
+    Ok(Listed::cut(labels, request.limit))
+}
+
+/// Label names, ascending.
+pub(crate) async fn names(view: &View, request: &SeriesRequest, series_max: u64) -> Result<Listed<String>> {
+    if request.selectors.is_empty() {
+        let scope = scope(view, request.time.into())?;
+        return Ok(Listed::cut(view.lake().series().label_names(&scope).await?, request.limit));
+    }
+    let found = resolve(view, &request.selectors, request.time.into(), series_max).await?;
+    let mut names: BTreeSet<&str> = BTreeSet::new();
+    for series in &found {
+        names.extend(series.labels().map(|(name, _)| name));
+    }
+    if found.iter().any(|series| !series.metric().is_empty()) {
+        names.insert(NAME);
+    }
+    Ok(Listed::cut(names.into_iter().map(str::to_owned).collect(), request.limit))
+}
+
+/// The values of the label `name`, ascending.
+pub(crate) async fn values(view: &View, name: &str, request: &SeriesRequest, series_max: u64) -> Result<Listed<String>> {
+    let values = if request.selectors.is_empty() {
+        let scope = scope(view, request.time.into())?;
+        view.lake().series().label_values(&scope, name).await?
+    } else {
+        let found = resolve(view, &request.selectors, request.time.into(), series_max).await?;
+        let value = |series: &'_ Series| -> Option<String> {
+            if name == NAME { Some(series.metric().to_owned()) } else { series.label(name).map(str::to_owned) }
+        };
+        let values: BTreeSet<String> = found.iter().filter_map(value).collect();
+        values.into_iter().collect()
+    };
+    Ok(Listed::cut(values.into_iter().filter(|value| !value.is_empty()).collect(), request.limit))
+}
