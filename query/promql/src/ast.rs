@@ -100,7 +100,7 @@ pub struct Matcher {
 pub enum DurationValue {
     /// Milliseconds.
     Fixed(i64),
-    /// An expression; see [`crate::eval`] for when it is resolved.
+    /// An expression, to be resolved when the query's steps are known.
     Computed(Box<DurationExpr>),
 }
 

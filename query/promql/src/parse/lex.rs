@@ -4,21 +4,21 @@
 //! numbers, durations, arithmetic and the words of duration expressions. The states and the texts of the errors are those of
 //! Prometheus' `promql/parser/lex.go`, down to what an error points at: the start of the word that went wrong.
 
-use super::quote::{is_printable, quote, quote_char};
+use super::quote::quote_char;
 use super::token::{Kind, Token};
 use super::{Result, fail};
 use crate::ast::{BinaryOp, Span};
 
-const DIGITS: &str = "0123456789";
+pub(super) const DIGITS: &str = "0123456789";
 const SPACES: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// Reads the words of one text.
 pub(super) struct Lexer<'a> {
     text: &'a str,
     /// Behind the last character that was read.
-    pos: usize,
+    pub(super) pos: usize,
     /// Where the word began that is being read.
-    start: usize,
+    pub(super) start: usize,
     open_parens: usize,
     in_braces: bool,
     in_brackets: bool,
@@ -64,23 +64,23 @@ impl<'a> Lexer<'a> {
         &self.text[self.pos..]
     }
 
-    fn peek(&self) -> Option<char> {
+    pub(super) fn peek(&self) -> Option<char> {
         self.rest().chars().next()
     }
 
-    fn bump(&mut self) -> Option<char> {
+    pub(super) fn bump(&mut self) -> Option<char> {
         let c = self.peek()?;
         self.pos += c.len_utf8();
         Some(c)
     }
 
     /// Whether the next character is one of `set`.
-    fn is(&self, set: &str) -> bool {
+    pub(super) fn is(&self, set: &str) -> bool {
         self.peek().is_some_and(|c| set.contains(c))
     }
 
     /// Takes the next character if it is one of `set`.
-    fn accept(&mut self, set: &str) -> bool {
+    pub(super) fn accept(&mut self, set: &str) -> bool {
         let is = self.is(set);
         if is {
             self.bump();
@@ -88,7 +88,7 @@ impl<'a> Lexer<'a> {
         is
     }
 
-    fn accept_run(&mut self, set: &str) {
+    pub(super) fn accept_run(&mut self, set: &str) {
         while self.accept(set) {}
     }
 
@@ -102,17 +102,17 @@ impl<'a> Lexer<'a> {
         self.start = self.pos;
     }
 
-    fn word(&self) -> &'a str {
+    pub(super) fn word(&self) -> &'a str {
         &self.text[self.start..self.pos]
     }
 
-    fn emit(&mut self, kind: Kind) -> Token {
+    pub(super) fn emit(&mut self, kind: Kind) -> Token {
         let token = Token { kind, start: self.start, end: self.pos };
         self.start = self.pos;
         token
     }
 
-    fn fail<T>(&self, message: impl Into<String>) -> Result<T> {
+    pub(super) fn fail<T>(&self, message: impl Into<String>) -> Result<T> {
         fail(self.text, Span { start: self.start, end: self.text.len() }, message)
     }
 
@@ -319,143 +319,12 @@ impl<'a> Lexer<'a> {
         };
         Ok(self.emit(kind))
     }
-
-    /// A string whose opening quote was read.
-    fn string(&mut self, open: char) -> Result<Token> {
-        loop {
-            match self.bump() {
-                Some('\\') => self.escape(open)?,
-                Some(char::REPLACEMENT_CHARACTER) => return self.fail("invalid UTF-8 rune"),
-                None | Some('\n') => return self.fail("unterminated quoted string"),
-                Some(c) if c == open => return Ok(self.emit(Kind::String)),
-                Some(_) => {}
-            }
-        }
-    }
-
-    fn raw_string(&mut self) -> Result<Token> {
-        loop {
-            match self.bump() {
-                Some(char::REPLACEMENT_CHARACTER) => return self.fail("invalid UTF-8 rune"),
-                None => return self.fail("unterminated raw string"),
-                Some('`') => return Ok(self.emit(Kind::String)),
-                Some(_) => {}
-            }
-        }
-    }
-
-    /// An escape whose backslash was read.
-    fn escape(&mut self, open: char) -> Result<()> {
-        let first = self.bump();
-        let (count, radix, max, mut digit) = match first {
-            Some('a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v' | '\\') => return Ok(()),
-            Some(c) if c == open => return Ok(()),
-            Some('0'..='7') => (3, 8, 255, first),
-            Some('x') => (2, 16, 255, self.bump()),
-            Some('u') => (4, 16, u32::from(char::MAX), self.bump()),
-            Some('U') => (8, 16, u32::from(char::MAX), self.bump()),
-            None => return self.fail("escape sequence not terminated"),
-            Some(c) => return self.fail(format!("unknown escape sequence {}", code_point(c))),
-        };
-        let mut code: u32 = 0;
-        for left in (0..count).rev() {
-            let Some(c) = digit else { return self.fail("escape sequence not terminated") };
-            let Some(value) = c.to_digit(radix) else {
-                return self.fail(format!("illegal character {} in escape sequence", code_point(c)));
-            };
-            code = code.wrapping_mul(radix).wrapping_add(value);
-            if left > 0 {
-                digit = self.bump();
-            }
-        }
-        if code > max || (0xd800..0xe000).contains(&code) {
-            return self.fail("escape sequence is an invalid Unicode code point");
-        }
-        Ok(())
-    }
-
-    /// A number or duration whose first character was read.
-    fn number_or_duration(&mut self) -> Result<Token> {
-        self.pos = self.start;
-        if self.scan_number() {
-            return Ok(self.emit(Kind::Number));
-        }
-        if !self.scan_duration() {
-            return self.fail(format!("bad number or duration syntax: {}", quote(self.word())));
-        }
-        Ok(self.emit(Kind::Duration))
-    }
-
-    /// The rest of a duration behind its first number. What goes wrong later is found when its value is taken.
-    fn scan_duration(&mut self) -> bool {
-        if !self.accept("smhdwy") {
-            return false;
-        }
-        self.accept("s");
-        while self.accept(DIGITS) {
-            self.accept_run(DIGITS);
-            if !self.accept("smhdw") {
-                return false;
-            }
-            self.accept("s");
-        }
-        if self.peek().is_some_and(is_alphanumeric) {
-            self.bump(); // the error shows it
-            return false;
-        }
-        true
-    }
-
-    /// A number in one of its forms, not necessarily a valid one.
-    fn scan_number(&mut self) -> bool {
-        let mut digits = DIGITS;
-        if self.accept("0") && self.accept("xX") {
-            self.accept("_");
-            digits = "0123456789abcdefABCDEF";
-        }
-        let hexadecimal = digits.len() > 10;
-        self.accept(".");
-        self.accept(digits);
-        let (mut dot, mut exponent) = (false, false);
-        while self.is(digits) || self.is("._eE") {
-            if self.is(".") {
-                self.bump();
-                if dot || self.accept("_.") || hexadecimal {
-                    return false;
-                }
-                dot = true;
-            } else if self.is("eE") {
-                self.bump();
-                if exponent {
-                    return false;
-                }
-                exponent = true;
-                self.accept("+-");
-                if self.accept("._eE") || self.peek().is_none() {
-                    return false;
-                }
-            } else if self.accept("_") {
-                if self.accept("._eE") || self.peek().is_none() {
-                    return false;
-                }
-            } else {
-                self.accept_run(digits);
-            }
-        }
-        !self.peek().is_some_and(is_alphanumeric)
-    }
-}
-
-/// As Go's `%#U`.
-fn code_point(c: char) -> String {
-    let code = u32::from(c);
-    if is_printable(c) { format!("U+{code:04X} '{c}'") } else { format!("U+{code:04X}") }
 }
 
 const fn is_alpha(c: char) -> bool {
     c == '_' || c.is_ascii_alphabetic()
 }
 
-const fn is_alphanumeric(c: char) -> bool {
+pub(super) const fn is_alphanumeric(c: char) -> bool {
     is_alpha(c) || c.is_ascii_digit()
 }

@@ -1,7 +1,7 @@
 //! Text to tree.
 //!
 //! ```text
-//! text ─[lex]─► words ─[expr, range, selector]─► tree ─[check]─► tree whose types fit
+//! text ─[lex, scan]─► words ─[parser: expr, selector, range, length]─► tree ─[check]─► tree whose types fit
 //! ```
 //! The grammar is that of Prometheus' `generated_parser.y`, read by descent with one word of lookahead, and the errors are its errors.
 //! An LALR parser says what it found where the last rule that knows about errors stands on its stack; here that is `Parser::context`.
@@ -13,11 +13,14 @@
 mod check;
 mod duration;
 mod expr;
+mod length;
 mod lex;
 mod literal;
+mod parser;
 mod quote;
 mod range;
 mod regex;
+mod scan;
 mod selector;
 #[cfg(test)]
 mod tests;
@@ -31,7 +34,7 @@ pub use regex::{REGEX_BYTES_MAX, compile_regex};
 
 use crate::annotation::position;
 use crate::ast::{Expr, MatchOp, Matcher, Span};
-use expr::Parser;
+use parser::Parser;
 
 /// Longest text, in bytes.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;

@@ -38,6 +38,8 @@ fn push_escaped(out: &mut String, c: char, quote: char) {
         _ if BYTES.contains(&c) => {
             let _ = write!(out, "\\x{:02x}", u32::from(c) & 0xff);
         }
+        // printed as it is, the lexer would take it for a mistake
+        char::REPLACEMENT_CHARACTER if quote == '"' => out.push_str("\\ufffd"),
         _ if c == quote => {
             out.push('\\');
             out.push(c);

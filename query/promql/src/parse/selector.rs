@@ -1,7 +1,7 @@
 //! Selectors and lists of labels.
 
 use super::Result;
-use super::expr::{Node, Parser};
+use super::parser::{Node, Parser};
 use super::quote::{holds_bytes, quote, unquote};
 use super::regex::compile_regex;
 use super::token::{Kind, Token};

@@ -7,6 +7,7 @@ use super::{
     parse_selector,
 };
 use crate::ast::{Expr, ExprKind, MatchOp, ValueType};
+use crate::print::trees::shape;
 
 const ALL: ParseOptions = ParseOptions { experimental: true };
 const STABLE: ParseOptions = ParseOptions { experimental: false };
@@ -46,18 +47,6 @@ fn query_of(line: &str) -> Option<&str> {
         rest = rest.split_once(char::is_whitespace)?.1.trim_start();
     }
     Some(rest)
-}
-
-/// The tree without spans and without the order of matchers, NaN equal to itself.
-fn shape(expr: &Expr) -> String {
-    let mut expr = expr.clone();
-    expr.visit_mut(&mut |e| {
-        if let ExprKind::Vector(selector) = &mut e.kind {
-            selector.matchers.sort_by_key(ToString::to_string);
-        }
-    });
-    let text = format!("{expr:?}");
-    text.split("span: Span {").map(|part| part.split_once('}').map_or(part, |(_, rest)| rest)).collect()
 }
 
 #[track_caller]

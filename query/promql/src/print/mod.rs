@@ -1,4 +1,4 @@
-//! Tree to text: the canonical form on one line ([`std::fmt::Display`] of [`Expr`]), indented ([`pretty`]), and as JSON ([`json`]).
+//! Tree to text: the canonical form on one line ([`std::fmt::Display`] of [`Expr`]), indented ([`pretty()`]), and as JSON ([`json()`]).
 //! Source: Prometheus `promql/parser/printer.go`, `prettier.go`, `web/api/v1/translate_ast.go`.
 //!
 //! # Invariants
@@ -8,6 +8,8 @@ mod json;
 mod pretty;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod trees;
 
 use std::fmt;
 
@@ -15,8 +17,8 @@ pub use json::json;
 pub use pretty::pretty;
 
 use crate::ast::{
-    Aggregate, At, Binary, Cardinality, DurationExpr, DurationExprKind, DurationValue, Expr, ExprKind, Extension, MatchOp,
-    Matcher, MatrixSelector, NumberLiteral, Subquery, VectorMatching, VectorSelector,
+    Aggregate, At, Binary, BinaryOp, Cardinality, DurationExpr, DurationExprKind, DurationValue, Expr, ExprKind, Extension,
+    MatchOp, Matcher, MatrixSelector, NumberLiteral, Subquery, VectorMatching, VectorSelector,
 };
 use crate::labels;
 use crate::parse::{format_duration, quote};
@@ -36,6 +38,10 @@ impl fmt::Display for Expr {
                 }
                 write!(f, "{})", aggregate.expr)
             }
+            // a plus would be the sign of the whole power
+            ExprKind::Binary(binary) if binary.op == BinaryOp::Pow && is_infinity(&binary.lhs) => {
+                write!(f, "Inf {} {}", Operator(binary), binary.rhs)
+            }
             ExprKind::Binary(binary) => write!(f, "{} {} {}", binary.lhs, Operator(binary), binary.rhs),
             ExprKind::Unary(unary) => write!(f, "{}{}", if unary.negate { '-' } else { '+' }, unary.expr),
             ExprKind::Paren(inner) => write!(f, "({inner})"),
@@ -48,6 +54,10 @@ impl fmt::Display for Expr {
             }
         }
     }
+}
+
+fn is_infinity(expr: &Expr) -> bool {
+    matches!(expr.kind, ExprKind::Number(NumberLiteral { value: f64::INFINITY, .. }))
 }
 
 impl fmt::Display for NumberLiteral {
@@ -136,7 +146,32 @@ fn write_at(f: &mut fmt::Formatter<'_>, at: Option<At>) -> fmt::Result {
 }
 
 fn write_offset(f: &mut fmt::Formatter<'_>, offset: &DurationValue) -> fmt::Result {
-    if *offset == DurationValue::Fixed(0) { Ok(()) } else { write!(f, " offset {offset}") }
+    match offset {
+        DurationValue::Fixed(0) => Ok(()),
+        DurationValue::Computed(expr) if !stands_behind_offset(expr) => write!(f, " offset ({offset})"),
+        _ => write!(f, " offset {offset}"),
+    }
+}
+
+/// Whether the parser reads all of `expr` behind `offset`, where arithmetic goes on only behind parentheses or two signs. Prometheus
+/// writes what does not as well, and then reads less than it wrote.
+fn stands_behind_offset(expr: &DurationExpr) -> bool {
+    let two_signs = |expr: &DurationExpr| matches!(&expr.kind, DurationExprKind::Sign(_, inner) if !inner.wrapped && matches!(inner.kind, DurationExprKind::Sign(..)));
+    let is_binary = |expr: &DurationExpr| !expr.wrapped && matches!(expr.kind, DurationExprKind::Binary(..));
+    match &expr.kind {
+        _ if expr.wrapped || two_signs(expr) => true,
+        DurationExprKind::Sign(_, inner) => !is_binary(inner),
+        DurationExprKind::Binary(_, first, _) => {
+            let mut first = first;
+            while let DurationExprKind::Binary(_, further, _) = &first.kind
+                && !first.wrapped
+            {
+                first = further;
+            }
+            first.wrapped || two_signs(first)
+        }
+        _ => true,
+    }
 }
 
 impl fmt::Display for DurationValue {

@@ -50,6 +50,7 @@ fn canonical() {
     check("info(a, {})", "info(a, {})");
     check("0x1F + 1_000 + .5e3 + 017", "31 + 1000 + 500 + 15");
     check("-Inf + NaN + 1e30", "-Inf + NaN + 1000000000000000000000000000000");
+    check("inf ^ 2 + +Inf", "Inf ^ 2 + +Inf");
     check("- 5m ^ +30s", "-5m ^ 30s");
     check("2 ^ 3 ^ -a * +b % (c)", "2 ^ 3 ^ -a * +b % (c)");
     check("a </ 5 >/ 7 atan2 b", "a </ 5 >/ 7 atan2 b");
@@ -68,6 +69,10 @@ fn canonical() {
     check("a[1+(2*3m):-(1)+5]", "a[1 + (2 * 3m):-(1) + 5]");
     check("a offset (5m) + 1", "a offset (5m) + 1");
     check("a offset 5m + 1", "a offset 5m + 1");
+    check("a offset --1 * step()", "a offset (1 * step())");
+    check("a offset -+step() ^ 2", "a offset (-step() ^ 2)");
+    check("a offset --step() ^ 2 - 1", "a offset --step() ^ 2 - 1");
+    check("a offset (2) ^ 2 * 3", "a offset (2) ^ 2 * 3");
 }
 
 #[test]
