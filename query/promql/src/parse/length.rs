@@ -109,9 +109,7 @@ impl Parser<'_> {
     }
 
     fn length(&self, kind: DurationExprKind, span: Span, below: usize) -> Result<Length> {
-        // the same limit as for expressions: a node that is thrown away says whether it is met
-        let height = self.node(ExprKind::String(String::new()), span, below)?.height;
-        Ok(Length { expr: Box::new(DurationExpr { kind, span, wrapped: false }), height })
+        Ok(Length { height: self.height(span, below)?, expr: Box::new(DurationExpr { kind, span, wrapped: false }) })
     }
 
     /// A primary, or a sign and its operand.

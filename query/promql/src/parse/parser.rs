@@ -153,11 +153,13 @@ impl<'a> Parser<'a> {
         self.fail(span, format!("expression is nested too deep, limit is {NESTING_MAX} levels"))
     }
 
+    /// The height of a node at `span` above others, of which the highest has `below`.
+    pub(super) fn height(&self, span: Span, below: usize) -> Result<usize> {
+        if below >= NESTING_MAX { self.too_deep(span) } else { Ok(below + 1) }
+    }
+
     /// A node above others, of which the highest has `below`.
     pub(super) fn node(&self, kind: ExprKind, span: Span, below: usize) -> Result<Node> {
-        if below >= NESTING_MAX {
-            return self.too_deep(span);
-        }
-        Ok(Node { expr: Box::new(Expr { kind, span }), height: below + 1 })
+        Ok(Node { height: self.height(span, below)?, expr: Box::new(Expr { kind, span }) })
     }
 }
