@@ -118,7 +118,7 @@ pub struct DurationExpr {
 /// The kinds of duration expressions.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DurationExprKind {
-    /// A literal.
+    /// A literal; alone it is a [`DurationValue::Fixed`], in parentheses it is not.
     Number(NumberLiteral),
     /// `step()`: the step of the query, 0 s in an instant query.
     Step,
@@ -128,7 +128,7 @@ pub enum DurationExprKind {
     Min(Box<DurationExpr>, Box<DurationExpr>),
     /// `max_of(a, b)`.
     Max(Box<DurationExpr>, Box<DurationExpr>),
-    /// `-a`, `+a`; the flag says whether it is negated.
+    /// `-a`; the flag says whether it is negated. The parser reads `+a` as `a`.
     Sign(bool, Box<DurationExpr>),
     /// `a + b`: one of `+ - * / % ^`.
     Binary(BinaryOp, Box<DurationExpr>, Box<DurationExpr>),
