@@ -14,6 +14,7 @@
 pub mod annotation;
 pub mod ast;
 pub mod function;
+pub mod functions;
 pub mod histogram;
 pub mod labels;
 pub mod parse;
