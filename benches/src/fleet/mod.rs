@@ -218,7 +218,7 @@ mod tests {
         #[prost(message, repeated, tag = "2")]
         samples: Vec<Sample>,
     }
-    #[derive(Clone, PartialEq, prost::Message)]
+    #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
     struct Label {
         #[prost(string, tag = "1")]
         name: String,
