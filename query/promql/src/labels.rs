@@ -72,6 +72,19 @@ impl Labels {
         self.without(|name| matches!(name, NAME | TYPE | UNIT))
     }
 
+    /// A hash of the set: that of Prometheus (`labels.Labels.Hash`), which decides what `limit_ratio` takes.
+    pub fn hash64(&self) -> u64 {
+        let mut bytes = Vec::with_capacity(64);
+        for text in self.0.iter().flat_map(|(n, v)| [n, v]) {
+            match u8::try_from(text.len()) {
+                Ok(length) if length < 255 => bytes.push(length),
+                _ => bytes.extend_from_slice(&[255, text.len() as u8, (text.len() >> 8) as u8, (text.len() >> 16) as u8]),
+            }
+            bytes.extend_from_slice(text.as_bytes());
+        }
+        xxhash_rust::xxh64::xxh64(&bytes, 0)
+    }
+
     /// These labels with `name` set to `value`; an empty value takes the label out.
     pub fn with(&self, name: &str, value: &str) -> Self {
         let others = self.0.iter().filter(|(n, _)| n.as_ref() != name).cloned();

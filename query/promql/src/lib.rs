@@ -13,10 +13,12 @@
 
 pub mod annotation;
 pub mod ast;
+pub mod eval;
 pub mod function;
 pub mod functions;
 pub mod histogram;
 pub mod labels;
 pub mod parse;
 pub mod print;
+pub mod testlang;
 pub mod value;

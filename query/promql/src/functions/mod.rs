@@ -2,6 +2,7 @@
 //!
 //! - [`instant`], [`date`]: one sample in, one out.
 //! - [`classic`], [`native`]: quantiles and fractions of histograms.
+//! - [`range`]: the samples of a window in, one sample out.
 //! - [`kahan`], [`quantile`]: what aggregations and ranges share.
 //!
 //! Source: Prometheus `promql/functions.go`, `promql/quantile.go`, `util/kahansum`.
@@ -10,6 +11,7 @@ pub mod classic;
 pub mod date;
 pub mod instant;
 pub mod native;
+pub mod range;
 
 /// `sum + term` with what rounding lost so far in `lost` (Kahan's sum as Neumaier improved it): the new sum and loss. The total is
 /// `sum + lost`; of an infinite sum it is the sum alone.

@@ -293,7 +293,7 @@ pub(crate) fn decimal(value: f64) -> String {
     if value.is_finite() { format!("{value}") } else { float(value) }
 }
 
-/// `value` as Go's `fmt.Sprint` writes a float: the shortest text that reads back, with an exponent below 1e-4 and from 1e21 on.
+/// `value` as Go's `fmt.Sprint` writes a float: the shortest text that reads back, with an exponent below 1e-4 and from 1e6 on.
 pub fn float(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();
@@ -304,7 +304,7 @@ pub fn float(value: f64) -> String {
     let scientific = format!("{value:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if value == 0.0 || (-4..21).contains(&exponent) {
+    if value == 0.0 || (-4..6).contains(&exponent) {
         return format!("{value}");
     }
     let sign = if exponent < 0 { '-' } else { '+' };

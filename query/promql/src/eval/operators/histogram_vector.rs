@@ -1,0 +1,237 @@
+//! `histogram_quantile`, `histogram_quantiles`, `histogram_fraction`: of native histograms, and of classic ones, whose buckets are
+//! series that differ in `le` alone. Steps, scalars ► steps, everything at once.
+//!
+//! ```text
+//! x{le="1"}    ─┐
+//! x{le="2"}    ─┼─► buckets of x{} at each step ─┐
+//! x{le="+Inf"} ─┘                                ├─► x{}
+//! x{} with histograms ───────────────────────────┘   a step with both is left out, with a warning
+//! ```
+
+use std::collections::HashMap;
+
+use super::{Names, Unite};
+use crate::ast::Span;
+use crate::eval::{EvalContext, EvalError, context};
+use crate::functions::classic::{Bucket, Fixed, bucket_fraction, bucket_quantile};
+use crate::functions::native::{histogram_fraction, histogram_quantile};
+use crate::labels::Labels;
+use crate::print;
+use crate::value::{Grid, StepSeries};
+
+/// The label that holds the upper bound of a bucket.
+const BOUND: &str = "le";
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistogramVector {
+    /// Which.
+    pub function: HistogramFunction,
+    /// When names go.
+    pub names: Names,
+    /// The first argument, of which some annotations speak.
+    pub first_span: Span,
+    /// The vector.
+    pub vector_span: Span,
+    /// The scalars.
+    pub scalar_spans: Vec<Span>,
+}
+
+/// Which function.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HistogramFunction {
+    /// One quantile.
+    Quantile,
+    /// Many, each in a series that has it in this label.
+    Quantiles(String),
+    /// The part between two values.
+    Fraction,
+}
+
+/// What belongs together: series of buckets with their bounds, and series of histograms. There may be more than one of the latter only
+/// when names will go.
+#[derive(Default)]
+struct Group<'a> {
+    labels: Labels,
+    classic: Vec<(f64, &'a StepSeries)>,
+    native: Vec<&'a StepSeries>,
+}
+
+impl HistogramVector {
+    /// The function of each histogram in `vector`.
+    ///
+    /// # Errors
+    /// When two results have the same labels; when time or the budget is used up.
+    pub fn apply(
+        &self,
+        grid: Grid,
+        vector: &[StepSeries],
+        scalars: &[&[f64]],
+        cx: &mut EvalContext<'_>,
+    ) -> Result<Vec<StepSeries>, EvalError> {
+        if scalars.is_empty() || scalars.iter().any(|s| s.len() != grid.len()) {
+            return Err(EvalError::Invalid("a scalar is missing".into()));
+        }
+        if self.function != HistogramFunction::Fraction {
+            self.check_quantiles(scalars, cx);
+        }
+        let groups = self.groups(vector, cx)?;
+        let mut out = Vec::new();
+        let mut fixed: Vec<(String, Fixed)> = Vec::new();
+        for group in &groups {
+            cx.tick()?;
+            match &self.function {
+                HistogramFunction::Quantile => out.push(self.group(grid, group, scalars, &mut fixed, cx)),
+                HistogramFunction::Fraction => out.push(self.group(grid, group, scalars, &mut fixed, cx)),
+                HistogramFunction::Quantiles(label) => self.quantiles(grid, group, label, scalars, &mut fixed, &mut out, cx),
+            }
+        }
+        let span = if matches!(self.function, HistogramFunction::Quantiles(_)) { self.first_span } else { self.vector_span };
+        for (metric, fixed) in fixed {
+            fixed.annotate(&metric, span, &mut cx.annotations);
+        }
+        out.retain(|s| !s.is_empty());
+        let out = Unite::Merge.apply(out)?;
+        cx.budget.take(out.iter().map(context::weight_of_steps).sum())?;
+        Ok(out)
+    }
+
+    fn check_quantiles(&self, scalars: &[&[f64]], cx: &mut EvalContext<'_>) {
+        for (values, span) in scalars.iter().zip(&self.scalar_spans) {
+            for q in values.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
+                cx.annotations.warn(*span, format!("quantile value should be between 0 and 1, got {}", print::float(*q)));
+            }
+        }
+    }
+
+    fn groups<'a>(&self, vector: &'a [StepSeries], cx: &mut EvalContext<'_>) -> Result<Vec<Group<'a>>, EvalError> {
+        let mut numbers: HashMap<Labels, usize> = HashMap::new();
+        let mut groups: Vec<Group<'a>> = Vec::new();
+        for series in vector {
+            cx.tick()?;
+            let mut number = |labels: Labels| {
+                *numbers.entry(labels).or_insert_with_key(|labels| {
+                    groups.push(Group { labels: labels.clone(), ..Group::default() });
+                    groups.len() - 1
+                })
+            };
+            if series.present.contains(&true) {
+                let bound = series.labels.get(BOUND);
+                match bound.parse::<f64>() {
+                    Ok(upper) => {
+                        let at = number(series.labels.without(|name| name == BOUND));
+                        groups[at].classic.push((upper, series));
+                    }
+                    Err(_) => {
+                        let text = format!("bucket label \"le\" is missing or has a malformed value of {bound:?}");
+                        cx.annotations.warn(self.vector_span, text + &self.for_metric(&series.labels));
+                    }
+                }
+            }
+            if series.histograms.is_some() {
+                let mut number = |labels: Labels| {
+                    *numbers.entry(labels).or_insert_with_key(|labels| {
+                        groups.push(Group { labels: labels.clone(), ..Group::default() });
+                        groups.len() - 1
+                    })
+                };
+                let at = number(series.labels.clone());
+                groups[at].native.push(series);
+            }
+        }
+        Ok(groups)
+    }
+
+    /// The name at the end of annotations: only as long as it is not gone.
+    fn metric<'l>(&self, labels: &'l Labels) -> &'l str {
+        if self.names == Names::Late { labels.metric() } else { "" }
+    }
+
+    fn for_metric(&self, labels: &Labels) -> String {
+        match self.metric(labels) {
+            "" => String::new(),
+            name => format!(" for metric name {name:?}"),
+        }
+    }
+
+    /// One value per step of a group.
+    fn group(
+        &self,
+        grid: Grid,
+        group: &Group<'_>,
+        scalars: &[&[f64]],
+        fixed: &mut Vec<(String, Fixed)>,
+        cx: &mut EvalContext<'_>,
+    ) -> StepSeries {
+        let mut out = StepSeries::empty(group.labels.clone(), grid.len());
+        self.names.drop(&mut out);
+        let metric = self.metric(&group.labels).to_owned();
+        let mut buckets: Vec<Bucket> = Vec::with_capacity(group.classic.len());
+        for (at, time_ms) in grid.iter().enumerate() {
+            buckets.clear();
+            let there = group.classic.iter().filter(|(_, s)| s.present[at]);
+            buckets.extend(there.map(|(upper, s)| Bucket { upper: *upper, count: s.floats[at] }));
+            let native = group.native.iter().find_map(|s| s.histogram(at));
+            let value = match native {
+                Some(_) if !buckets.is_empty() => {
+                    let text = "vector contains a mix of classic and native histograms".to_owned();
+                    cx.annotations.warn(self.vector_span, text + &self.for_metric(&group.labels));
+                    continue;
+                }
+                None if buckets.is_empty() => continue,
+                Some(histogram) if self.function == HistogramFunction::Fraction => {
+                    histogram_fraction(scalars[0][at], scalars[1][at], histogram, &metric, self.first_span, &mut cx.annotations)
+                }
+                Some(histogram) => histogram_quantile(scalars[0][at], histogram, &metric, self.first_span, &mut cx.annotations),
+                None if self.function == HistogramFunction::Fraction => {
+                    bucket_fraction(scalars[0][at], scalars[1][at], &mut buckets)
+                }
+                None => {
+                    let quantile = bucket_quantile(scalars[0][at], &mut buckets);
+                    if let Some(new) = quantile.fixed {
+                        let new = Fixed { first_ms: time_ms, last_ms: time_ms, ..new };
+                        match fixed.iter_mut().find(|(name, _)| *name == metric) {
+                            Some((_, before)) => before.merge(&new),
+                            None => fixed.push((metric.clone(), new)),
+                        }
+                    }
+                    quantile.value
+                }
+            };
+            out.set_float(at, value);
+        }
+        out
+    }
+
+    /// One series for each quantile of a group. Quantiles may change from step to step, and the label with them.
+    #[allow(clippy::too_many_arguments)]
+    fn quantiles(
+        &self,
+        grid: Grid,
+        group: &Group<'_>,
+        label: &str,
+        scalars: &[&[f64]],
+        fixed: &mut Vec<(String, Fixed)>,
+        out: &mut Vec<StepSeries>,
+        cx: &mut EvalContext<'_>,
+    ) {
+        for quantiles in scalars {
+            let values = self.group(grid, group, &[quantiles], fixed, cx);
+            let mut places: HashMap<u64, usize> = HashMap::new();
+            for at in (0..grid.len()).filter(|at| values.present[*at]) {
+                let place = *places.entry(quantiles[at].to_bits()).or_insert_with(|| {
+                    let labels = values.labels.with(label, &open_metrics(quantiles[at]));
+                    out.push(StepSeries { drop_name: values.drop_name, ..StepSeries::empty(labels, grid.len()) });
+                    out.len() - 1
+                });
+                out[place].set_float(at, values.floats[at]);
+            }
+        }
+    }
+}
+
+/// A number as OpenMetrics writes it into a label: never without a point or an exponent.
+fn open_metrics(value: f64) -> String {
+    let text = print::float(value);
+    if !value.is_finite() || text.contains(['.', 'e']) { text } else { text + ".0" }
+}
