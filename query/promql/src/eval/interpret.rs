@@ -1,13 +1,13 @@
 //! Runs a plan in memory, one operator after the other: what rules use, and what everything else is compared with.
 
-use super::operators::{drop_names, drop_names_raw, numbers};
+use super::operators::numbers;
 use super::plan::{Node, Operator, Plan};
-use super::{Budget, Check, EvalContext, EvalError, context};
+use super::step::{Data, step};
+use super::{Budget, Check, EvalContext, EvalError};
 use crate::annotation::Annotations;
 use crate::ast::ValueType;
 use crate::eval::operators::Select;
-use crate::labels::Labels;
-use crate::value::{Grid, RawSeries, Sample, StepSeries};
+use crate::value::{RawSeries, StepSeries};
 
 /// Where series come from.
 pub trait Source {
@@ -44,13 +44,6 @@ pub enum AnswerValue {
     String(String),
 }
 
-/// What flows between operators.
-enum Data {
-    Raw(Vec<RawSeries>),
-    Steps(Vec<StepSeries>),
-    Text(String),
-}
-
 /// Runs `plan` over `source`. `check` is asked often whether to go on.
 ///
 /// # Errors
@@ -64,7 +57,10 @@ pub fn interpret(plan: &Plan, source: &dyn Source, check: Check<'_>) -> Result<A
 }
 
 /// The result of a plan, from what its last operator gave.
-fn finish(plan: &Plan, data: Data) -> Result<AnswerValue, EvalError> {
+///
+/// # Errors
+/// When a scalar is none.
+pub fn finish(plan: &Plan, data: Data) -> Result<AnswerValue, EvalError> {
     Ok(match data {
         Data::Text(text) => AnswerValue::String(text),
         Data::Raw(mut series) => {
@@ -88,138 +84,8 @@ fn run(node: &Node, source: &dyn Source, cx: &mut EvalContext<'_>) -> Result<Dat
     for input in &node.inputs {
         inputs.push(run(input, source, cx)?);
     }
-    let held: usize = inputs.iter().map(weight).sum();
-    let out = apply(node, inputs, source, cx)?;
-    if node.op.makes_samples() {
-        cx.budget.give(held);
-    } else {
-        let now = weight(&out);
-        cx.budget.give(held.saturating_sub(now));
-        cx.budget.take(now.saturating_sub(held))?;
+    match &node.op {
+        Operator::Select(select) => Ok(Data::Raw(source.select(select)?)),
+        _ => step(node, inputs, cx),
     }
-    Ok(out)
-}
-
-/// What is held; samples as storage has them are not counted, since only their windows must be in memory.
-fn weight(data: &Data) -> usize {
-    match data {
-        Data::Steps(series) => series.iter().map(context::weight_of_steps).sum(),
-        Data::Raw(_) | Data::Text(_) => 0,
-    }
-}
-
-/// One operator.
-fn apply(node: &Node, inputs: Vec<Data>, source: &dyn Source, cx: &mut EvalContext<'_>) -> Result<Data, EvalError> {
-    let grid = node.grid;
-    let mut inputs = Inputs(inputs.into_iter());
-    Ok(Data::Steps(match &node.op {
-        Operator::Select(select) => return Ok(Data::Raw(source.select(select)?)),
-        Operator::Subquery(op) => return Ok(Data::Raw(op.apply(inputs.steps()?, cx)?)),
-        Operator::Window(op) => return Ok(Data::Raw(op.apply(grid.start_ms, &inputs.raw()?, cx)?)),
-        Operator::Text(text) => return Ok(Data::Text(text.clone())),
-        Operator::DropNames => match inputs.next()? {
-            Data::Raw(series) => return Ok(Data::Raw(drop_names_raw(series)?)),
-            Data::Steps(series) => drop_names(series)?,
-            Data::Text(text) => return Ok(Data::Text(text)),
-        },
-        Operator::InstantSelect(op) => op.apply(grid, &inputs.raw()?, cx)?,
-        Operator::RangeFunction(op) => {
-            let raw = inputs.raw()?;
-            let scalars = inputs.scalars()?;
-            op.apply(grid, &raw, &slices(&scalars), cx)?
-        }
-        Operator::Scalar(op) => vec![op.apply(grid, &inputs.all_steps()?, cx)?],
-        Operator::Map(op) => {
-            let vector = inputs.steps()?;
-            let scalars = inputs.scalars()?;
-            op.apply(grid, vector, &slices(&scalars), cx)?
-        }
-        Operator::Date(op) => op.apply(inputs.steps()?, cx)?,
-        Operator::VectorScalar(op) => {
-            let vector = inputs.steps()?;
-            let scalars = inputs.scalars()?;
-            op.apply(vector, scalars.first().map_or(&[], |s| s), cx)?
-        }
-        Operator::Labeling(op) => op.apply(inputs.steps()?, cx)?,
-        Operator::Absent(op) => op.apply(grid, &inputs.steps()?, cx)?,
-        Operator::Sort(op) => op.apply(grid, inputs.steps()?, cx)?,
-        Operator::HistogramVector(op) => {
-            let vector = inputs.steps()?;
-            let scalars = inputs.scalars()?;
-            op.apply(grid, &vector, &slices(&scalars), cx)?
-        }
-        Operator::Info(op) => op.apply(grid, &inputs.steps()?, &inputs.steps()?, cx)?,
-        Operator::Aggregate(op) => {
-            let vector = inputs.steps()?;
-            let params = inputs.scalars()?;
-            op.apply(grid, params.first().map(|p| &p[..]), &vector, cx)?
-        }
-        Operator::VectorBinary(op) => op.apply(grid, inputs.steps()?, inputs.steps()?, cx)?,
-        Operator::Repeat => repeat(grid, inputs.steps()?, cx)?,
-        Operator::Unite(unite) => unite.apply(inputs.steps()?)?,
-        Operator::Nothing => Vec::new(),
-    }))
-}
-
-/// What is at the first step, at each step of `grid`.
-///
-/// # Errors
-/// When the budget is used up.
-pub fn repeat(grid: Grid, series: Vec<StepSeries>, cx: &mut EvalContext<'_>) -> Result<Vec<StepSeries>, EvalError> {
-    let steps = grid.len();
-    let mut out = Vec::with_capacity(series.len());
-    for one in series {
-        let mut repeated = match one.sample(0) {
-            None => continue,
-            Some(Sample::Float(value)) => StepSeries::full(Labels::default(), vec![value; steps]),
-            Some(Sample::Histogram(histogram)) => StepSeries {
-                histograms: Some(vec![Some(histogram.clone()); steps]),
-                ..StepSeries::empty(Labels::default(), steps)
-            },
-        };
-        (repeated.labels, repeated.drop_name) = (one.labels, one.drop_name);
-        cx.budget.take(context::weight_of_steps(&repeated))?;
-        out.push(repeated);
-    }
-    Ok(out)
-}
-
-/// The inputs of an operator, in order. A tree that [`super::lower`] made has what each operator takes.
-struct Inputs(std::vec::IntoIter<Data>);
-
-impl Inputs {
-    fn next(&mut self) -> Result<Data, EvalError> {
-        self.0.next().ok_or_else(|| EvalError::Invalid("an operator lacks an input".into()))
-    }
-
-    fn raw(&mut self) -> Result<Vec<RawSeries>, EvalError> {
-        match self.next()? {
-            Data::Raw(series) => Ok(series),
-            Data::Steps(_) | Data::Text(_) => Err(EvalError::Invalid("an operator takes samples, not steps".into())),
-        }
-    }
-
-    fn steps(&mut self) -> Result<Vec<StepSeries>, EvalError> {
-        match self.next()? {
-            Data::Steps(series) => Ok(series),
-            Data::Raw(_) | Data::Text(_) => Err(EvalError::Invalid("an operator takes steps, not samples".into())),
-        }
-    }
-
-    fn all_steps(&mut self) -> Result<Vec<Vec<StepSeries>>, EvalError> {
-        let mut all = Vec::new();
-        while self.0.len() > 0 {
-            all.push(self.steps()?);
-        }
-        Ok(all)
-    }
-
-    /// The remaining inputs, which are scalars.
-    fn scalars(&mut self) -> Result<Vec<Vec<f64>>, EvalError> {
-        self.all_steps()?.iter().map(|s| Ok(numbers(s)?.to_vec())).collect()
-    }
-}
-
-fn slices(scalars: &[Vec<f64>]) -> Vec<&[f64]> {
-    scalars.iter().map(Vec::as_slice).collect()
 }

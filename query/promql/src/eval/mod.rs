@@ -20,11 +20,13 @@ mod lower;
 mod matchers;
 pub mod operators;
 mod plan;
+mod step;
 
 pub use context::{Budget, Check, EvalContext, weight_of_histogram, weight_of_raw, weight_of_steps};
 pub use error::EvalError;
-pub use interpret::{Answer, AnswerValue, Source, interpret, repeat};
+pub use interpret::{Answer, AnswerValue, Source, finish, interpret};
 pub use lower::{QueryOptions, lower};
 pub use matchers::Matchers;
 pub use operators::Select;
 pub use plan::{Node, Operator, Plan, Streaming};
+pub use step::{Data, accumulate, begin, repeat, step, step_raw, step_series};
