@@ -55,6 +55,8 @@ pub enum Operator {
     Select(Select),
     /// Steps ► raw: what a subquery gives to the function around it.
     Subquery(Subquery),
+    /// Raw ► raw with what is known of resets ([`super::operators::mark_resets`]).
+    MarkResets,
     /// Raw ► raw: the samples of one window, the result of an instant query for a range.
     Window(Window),
     /// Raw ► steps.
@@ -124,6 +126,7 @@ impl Operator {
             | Self::VectorBinary(_)
             | Self::Repeat => true,
             Self::Text(_)
+            | Self::MarkResets
             | Self::Map(_)
             | Self::Date(_)
             | Self::VectorScalar(_)
@@ -147,6 +150,7 @@ impl Node {
         match &self.op {
             Operator::Select(_)
             | Operator::Subquery(_)
+            | Operator::MarkResets
             | Operator::Window(_)
             | Operator::InstantSelect(_)
             | Operator::RangeFunction(_)

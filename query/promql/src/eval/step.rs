@@ -1,6 +1,6 @@
 //! One operator at work, whoever runs the tree: its inputs counted out of the budget, its output counted in.
 
-use super::operators::{Aggregate, Partial, drop_names, drop_names_raw, numbers};
+use super::operators::{Aggregate, Partial, drop_names, drop_names_raw, mark_resets, numbers};
 use super::plan::{Node, Operator};
 use super::{EvalContext, EvalError, context};
 use crate::labels::Labels;
@@ -110,6 +110,7 @@ fn apply(node: &Node, inputs: Vec<Data>, cx: &mut EvalContext<'_>) -> Result<Dat
     Ok(Data::Steps(match &node.op {
         Operator::Select(_) => return Err(EvalError::Invalid("series come from storage".into())),
         Operator::Subquery(op) => return Ok(Data::Raw(op.apply(inputs.steps()?, cx)?)),
+        Operator::MarkResets => return Ok(Data::Raw(mark_resets(inputs.raw()?, cx)?)),
         Operator::Window(op) => return Ok(Data::Raw(op.apply(grid.start_ms, &inputs.raw()?, cx)?)),
         Operator::Text(text) => return Ok(Data::Text(text.clone())),
         Operator::DropNames => match inputs.next()? {

@@ -123,7 +123,7 @@ fn quantile_of(q: f64, buckets: &[Bucket]) -> f64 {
 
 /// The part of the observations between `lower` and `upper`.
 pub fn bucket_fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
-    if !prepare(buckets) || buckets.len() < 2 {
+    if !prepare(buckets) {
         return f64::NAN;
     }
     let all = buckets[buckets.len() - 1].count;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::compare::filled;
 use super::{Reply, ReplySample, ReplyValue, System};
 use crate::annotation::Severity;
 use crate::eval::{self, Answer, AnswerValue, EvalError, Matchers, QueryOptions, Select, Source};
-use crate::histogram::{CUSTOM_BUCKETS, Histogram, ResetHint};
+use crate::histogram::{Histogram, ResetHint};
 use crate::labels::Labels;
 use crate::parse::{ParseOptions, parse};
 use crate::value::{Grid, HistogramSample, RawSeries, Sample, StepSeries, is_stale};
@@ -116,18 +117,19 @@ fn append(known: &mut RawSeries, new: RawSeries) {
     known.histograms = histograms.into_values().collect();
 }
 
-/// The histograms of a series with their hints as storage gives them back: a counter that follows another one in the same chunk was not
-/// reset; one that begins a chunk because something fell was; of others nothing is known. Source: `tsdb/chunkenc/float_histogram.go`.
+/// The histograms of a series with their hints as storage gives them back: a counter that goes on in the chunk of the one before was not
+/// reset. Of one that begins a chunk nothing is known, though it may have begun it because something fell: another sample may have come
+/// in between later. Source: `tsdb/chunkenc/float_histogram.go`.
 fn read(series: &RawSeries) -> Vec<HistogramSample> {
     let mut out: Vec<HistogramSample> = Vec::with_capacity(series.histograms.len());
     let mut before: Option<&HistogramSample> = None;
     for sample in &series.histograms {
-        let float_between = before.is_some_and(|b| series.times_ms.iter().any(|t| (b.time_ms..sample.time_ms).contains(t)));
-        let hint = match before.filter(|_| !float_between) {
-            _ if is_stale(sample.histogram.sum) || sample.histogram.reset_hint == ResetHint::Gauge => sample.histogram.reset_hint,
-            _ if sample.histogram.reset_hint == ResetHint::Reset => ResetHint::Reset,
-            None => ResetHint::Unknown,
-            Some(before) => follows(&before.histogram, &sample.histogram),
+        let float_between = |b: &HistogramSample| series.times_ms.iter().any(|t| (b.time_ms..sample.time_ms).contains(t));
+        let goes_on = before.is_some_and(|b| !float_between(b) && goes_on(&b.histogram, &sample.histogram));
+        let hint = match sample.histogram.reset_hint {
+            ResetHint::Gauge => ResetHint::Gauge,
+            _ if goes_on => ResetHint::NotReset,
+            _ => ResetHint::Unknown,
         };
         before = Some(sample);
         let histogram = Arc::new(Histogram { reset_hint: hint, ..(*sample.histogram).clone() });
@@ -136,25 +138,22 @@ fn read(series: &RawSeries) -> Vec<HistogramSample> {
     out
 }
 
-/// What a chunk that ends with `before` makes of `new`.
-fn follows(before: &Histogram, new: &Histogram) -> ResetHint {
-    if before.reset_hint == ResetHint::Gauge || is_stale(before.sum) {
-        return ResetHint::Unknown;
-    }
-    if new.count < before.count {
-        return ResetHint::Reset;
-    }
-    if new.schema != before.schema || new.zero_threshold != before.zero_threshold {
-        return ResetHint::Unknown;
-    }
-    let other_bounds = new.schema == CUSTOM_BUCKETS && new.custom_bounds != before.custom_bounds;
+/// Whether a chunk that ends with `before` takes `new` too: the same layout, and nothing fell.
+fn goes_on(before: &Histogram, new: &Histogram) -> bool {
     let fell = |side: fn(&Histogram) -> BTreeMap<i32, f64>| {
         let (old, new) = (side(before), side(new));
         old.iter().any(|(index, count)| new.get(index).is_none_or(|n| n < count))
     };
-    let buckets_fell = fell(|h| super::compare::filled(&h.positive_spans, &h.positive_counts))
-        || fell(|h| super::compare::filled(&h.negative_spans, &h.negative_counts));
-    if other_bounds || new.zero_count < before.zero_count || buckets_fell { ResetHint::Reset } else { ResetHint::NotReset }
+    let counters = [before, new].iter().all(|h| h.reset_hint != ResetHint::Gauge && !is_stale(h.sum));
+    let layout = |h: &Histogram| (h.schema, h.zero_threshold.to_bits());
+    counters
+        && new.reset_hint != ResetHint::Reset
+        && layout(before) == layout(new)
+        && before.custom_bounds == new.custom_bounds
+        && new.count >= before.count
+        && new.zero_count >= before.zero_count
+        && !fell(|h| filled(&h.positive_spans, &h.positive_counts))
+        && !fell(|h| filled(&h.negative_spans, &h.negative_counts))
 }
 
 fn reply(query: &str, grid: Grid, answer: Answer) -> Reply {

@@ -114,7 +114,6 @@ impl Lower<'_> {
         let op = HistogramVector {
             function,
             names: self.options.names(),
-            first_span: of(0)?.span,
             vector_span: vector.span,
             scalar_spans: scalars.iter().map(|s| s.span).collect(),
         };
@@ -134,7 +133,7 @@ impl Lower<'_> {
                 (raw, window, Span::default())
             }
             ExprKind::Matrix(matrix) => {
-                let (raw, window) = self.range_select(matrix, starts, range.span, grid)?;
+                let (raw, window) = self.range_select(matrix, starts, grid)?;
                 (raw, window, range.span)
             }
             _ => return Err(misplaced(function)),

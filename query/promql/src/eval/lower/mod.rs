@@ -13,10 +13,13 @@
 //! ```
 
 mod calls;
+mod counted;
 mod durations;
 mod info;
 mod invariant;
 mod selectors;
+
+use std::collections::HashSet;
 
 use super::EvalError;
 use super::operators::{Aggregate, Names, ScalarOp, Unite, VectorBinary, VectorScalar};
@@ -100,7 +103,8 @@ pub fn lower(expr: &Expr, options: &QueryOptions) -> Result<Plan, EvalError> {
         return Err(EvalError::Invalid(text));
     }
     let grid = options.grid;
-    let mut root = Lower { options }.expr(expr, grid)?;
+    let lower = Lower { options, counted: counted::counted_selectors(expr) };
+    let mut root = lower.expr(expr, grid)?;
     if options.delayed_name_removal && matches!(result, ValueType::Vector | ValueType::Matrix) {
         root = Node::new(Operator::DropNames, vec![root], grid, expr.span);
     }
@@ -127,6 +131,8 @@ fn type_of(expr: &Expr) -> ValueType {
 
 struct Lower<'a> {
     options: &'a QueryOptions,
+    /// Where selectors stand whose histograms are only counted.
+    counted: HashSet<Span>,
 }
 
 impl Lower<'_> {

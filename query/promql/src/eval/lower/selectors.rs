@@ -26,42 +26,35 @@ impl Lower<'_> {
         let lookback_ms = self.options.lookback_ms;
         let after_ms = if what == Instant::Smoothed { lookback_ms } else { 0 };
         let starts = what == Instant::Start;
-        let select = self.select(selector, time.range(grid), lookback_ms, after_ms, starts, span, grid);
+        let select = self.select(selector, time.range(grid), (lookback_ms, after_ms), starts, span, grid);
         let op = InstantSelect { time, lookback_ms, what, names: self.options.names(), span };
         Ok(Node::new(Operator::InstantSelect(op), vec![select], grid, span))
     }
 
     /// `name{...}[5m]` as the result of an instant query.
     pub(super) fn window(&self, matrix: &MatrixSelector, span: Span, grid: Grid) -> Result<Node, EvalError> {
-        let (select, window) = self.range_select(matrix, false, span, grid)?;
+        let (select, window) = self.range_select(matrix, false, grid)?;
         Ok(Node::new(Operator::Window(window), vec![select], grid, span))
     }
 
     /// The samples of `name{...}[5m]` at all steps, and the window of one step.
-    pub(super) fn range_select(
-        &self,
-        matrix: &MatrixSelector,
-        starts: bool,
-        span: Span,
-        grid: Grid,
-    ) -> Result<(Node, Window), EvalError> {
+    pub(super) fn range_select(&self, matrix: &MatrixSelector, starts: bool, grid: Grid) -> Result<(Node, Window), EvalError> {
         let selector = vector_selector(&matrix.selector)?;
         let time = self.reference(selector.at, &selector.offset)?;
         let range_ms = durations::length_ms(&matrix.range, self.options)?;
         let extension = selector.extension;
         let window = Window { time, range_ms, extension, lookback_ms: self.options.lookback_ms };
-        let select = self.select(selector, time.range(grid), window.before_ms(), window.after_ms(), starts, span, grid);
+        let around = (window.before_ms(), window.after_ms());
+        let select = self.select(selector, time.range(grid), around, starts, matrix.selector.span, grid);
         Ok((select, window))
     }
 
     /// The leaf: samples in `(first - before, last + after]`.
-    #[allow(clippy::too_many_arguments)]
     fn select(
         &self,
         selector: &VectorSelector,
         (first_ms, last_ms): (i64, i64),
-        before_ms: i64,
-        after_ms: i64,
+        (before_ms, after_ms): (i64, i64),
         starts: bool,
         span: Span,
         grid: Grid,
@@ -69,7 +62,8 @@ impl Lower<'_> {
         let from_ms = first_ms.saturating_sub(before_ms).saturating_add(1);
         let to_ms = last_ms.saturating_add(after_ms);
         let select = Select { matchers: selector.matchers.clone(), from_ms, to_ms, starts };
-        Node::new(Operator::Select(select), Vec::new(), grid, span)
+        let select = Node::new(Operator::Select(select), Vec::new(), grid, span);
+        if self.counted.contains(&span) { Node::new(Operator::MarkResets, vec![select], grid, span) } else { select }
     }
 
     /// `expr[1h:5m]` at each step, and the window a function around it reads at one.

@@ -29,9 +29,7 @@ pub struct HistogramVector {
     pub function: HistogramFunction,
     /// When names go.
     pub names: Names,
-    /// The first argument, of which some annotations speak.
-    pub first_span: Span,
-    /// The vector.
+    /// The vector, of which annotations speak.
     pub vector_span: Span,
     /// The scalars.
     pub scalar_spans: Vec<Span>,
@@ -86,9 +84,8 @@ impl HistogramVector {
                 HistogramFunction::Quantiles(label) => self.quantiles(grid, group, label, scalars, &mut fixed, &mut out, cx),
             }
         }
-        let span = if matches!(self.function, HistogramFunction::Quantiles(_)) { self.first_span } else { self.vector_span };
         for (metric, fixed) in fixed {
-            fixed.annotate(&metric, span, &mut cx.annotations);
+            fixed.annotate(&metric, self.vector_span, &mut cx.annotations);
         }
         out.retain(|s| !s.is_empty());
         let out = Unite::Merge.apply(out)?;
@@ -180,9 +177,9 @@ impl HistogramVector {
                 }
                 None if buckets.is_empty() => continue,
                 Some(histogram) if self.function == HistogramFunction::Fraction => {
-                    histogram_fraction(scalars[0][at], scalars[1][at], histogram, &metric, self.first_span, &mut cx.annotations)
+                    histogram_fraction(scalars[0][at], scalars[1][at], histogram, &metric, self.vector_span, &mut cx.annotations)
                 }
-                Some(histogram) => histogram_quantile(scalars[0][at], histogram, &metric, self.first_span, &mut cx.annotations),
+                Some(histogram) => histogram_quantile(scalars[0][at], histogram, &metric, self.vector_span, &mut cx.annotations),
                 None if self.function == HistogramFunction::Fraction => {
                     bucket_fraction(scalars[0][at], scalars[1][at], &mut buckets)
                 }

@@ -177,6 +177,14 @@ impl InstantSelect {
             let unknown = Histogram { reset_hint: ResetHint::Unknown, ..(*before.histogram).clone() };
             return Some(Arc::new(unknown));
         };
+        if before.histogram.is_custom() != after.histogram.is_custom() {
+            let text = format!(
+                "vector contains a mix of histograms with exponential and custom buckets schemas for metric name {:?}",
+                raw.labels.metric()
+            );
+            annotations.warn(self.span, text);
+            return None;
+        }
         let gauge = |h: &HistogramSample| h.histogram.reset_hint == ResetHint::Gauge;
         let counter = !gauge(before) || !gauge(after);
         interpolate_histograms(before, after, time, counter, raw.labels.metric(), self.span, annotations).map(Arc::new)
