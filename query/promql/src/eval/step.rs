@@ -53,8 +53,8 @@ pub fn step_raw(node: &Node, series: &[RawSeries], scalars: &[Data], cx: &mut Ev
     match &node.op {
         Operator::InstantSelect(op) => Ok(Data::Steps(op.apply(node.grid, series, cx)?)),
         Operator::RangeFunction(op) => {
-            let scalars = Inputs(scalars.to_vec().into_iter()).scalars()?;
-            Ok(Data::Steps(op.apply(node.grid, series, &slices(&scalars), cx)?))
+            let scalars: Vec<&[f64]> = scalars.iter().map(scalar).collect::<Result<_, _>>()?;
+            Ok(Data::Steps(op.apply(node.grid, series, &scalars, cx)?))
         }
         Operator::Window(op) => Ok(Data::Raw(op.apply(node.grid.start_ms, series, cx)?)),
         _ => step_series(node, Data::Raw(series.to_vec()), scalars, cx),
@@ -213,6 +213,14 @@ impl Inputs {
     /// The remaining inputs, which are scalars.
     fn scalars(&mut self) -> Result<Vec<Vec<f64>>, EvalError> {
         self.all_steps()?.iter().map(|s| Ok(numbers(s)?.to_vec())).collect()
+    }
+}
+
+/// The numbers of an input that is a scalar.
+fn scalar(data: &Data) -> Result<&[f64], EvalError> {
+    match data {
+        Data::Steps(series) => numbers(series),
+        Data::Raw(_) | Data::Text(_) => Err(EvalError::Invalid("an operator takes steps, not samples".into())),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::ast::{
     VectorMatching, VectorSelector,
 };
 use crate::labels::NAME;
-use crate::parse::{ParseOptions, parse};
+use crate::parse::{ParseOptions, holds_bytes, parse};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
@@ -67,7 +67,12 @@ impl Chance {
 
     fn label(&mut self) -> String {
         let text = self.text();
-        if text.is_empty() || self.maybe() { self.one_of(&["job", "on", "without", "a.b", "x:y"]).to_owned() } else { text }
+        // Characters that stand for bytes are no part of a name.
+        if text.is_empty() || holds_bytes(&text) || self.maybe() {
+            self.one_of(&["job", "on", "without", "a.b", "x:y"]).to_owned()
+        } else {
+            text
+        }
     }
 
     fn labels(&mut self) -> Vec<String> {

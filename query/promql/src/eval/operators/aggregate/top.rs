@@ -1,6 +1,7 @@
 //! `topk` and `bottomk`: the best of each group and step keep their labels.
 //!
-//! Which of several equal values is kept is decided by the heap, so it is built as Go's `container/heap` builds it.
+//! Which of several equal values is kept is decided by the heap, so it is built as Go's `container/heap` builds it. Put together from
+//! parts, another one of them may be kept.
 
 use super::{Aggregate, grow};
 use crate::eval::EvalContext;
