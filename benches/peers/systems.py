@@ -363,5 +363,10 @@ def encode(parameters):
     return urllib.parse.urlencode(parameters)
 
 
+def end_orderly():
+    """SIGTERM ends a run as Ctrl-C does: its servers are stopped and its folder is removed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+
+
 def say(text):
     print(text, file=sys.stderr, flush=True)
