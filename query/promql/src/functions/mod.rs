@@ -3,12 +3,14 @@
 //! - [`instant`], [`date`]: one sample in, one out.
 //! - [`classic`], [`native`]: quantiles and fractions of histograms.
 //! - [`range`]: the samples of a window in, one sample out.
+//! - [`fast`]: the floats of a series in, a number at each step out.
 //! - [`kahan`], [`quantile`]: what aggregations and ranges share.
 //!
 //! Source: Prometheus `promql/functions.go`, `promql/quantile.go`, `util/kahansum`.
 
 pub mod classic;
 pub mod date;
+pub mod fast;
 pub mod instant;
 pub mod native;
 pub mod range;

@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use super::Names;
 use super::select::Window;
-use crate::ast::{Function, Span};
+use crate::ast::{Extension, Function, Span};
 use crate::eval::{EvalContext, EvalError, context};
+use crate::functions::fast::{self, Floats, Steps, Sweep, Windows};
 use crate::functions::range::{self, Frame, Output, Place};
 use crate::labels::TYPE;
 use crate::value::{Grid, HistogramSample, RawSeries, StepSeries, is_stale};
@@ -48,13 +49,13 @@ struct Fresh<'a> {
 
 impl<'a> Fresh<'a> {
     fn of(raw: &'a RawSeries) -> Self {
-        let keeps: Vec<bool> = raw.floats.iter().map(|v| !is_stale(*v)).collect();
-        let all = !keeps.contains(&false);
-        fn kept<'a, T: Copy>(values: &'a [T], keeps: &[bool], all: bool) -> Cow<'a, [T]> {
+        // Nearly always there is none, which is found out without a branch per sample.
+        let all = !raw.floats.iter().fold(false, |any, value| any | is_stale(*value));
+        fn kept<'a, T: Copy>(values: &'a [T], floats: &[f64], all: bool) -> Cow<'a, [T]> {
             if all {
                 return Cow::Borrowed(values);
             }
-            Cow::Owned(values.iter().zip(keeps).filter(|(_, keep)| **keep).map(|(v, _)| *v).collect())
+            Cow::Owned(values.iter().zip(floats).filter(|(_, float)| !is_stale(**float)).map(|(v, _)| *v).collect())
         }
         let stale = |h: &HistogramSample| is_stale(h.histogram.sum);
         let histograms = if raw.histograms.iter().any(stale) {
@@ -63,9 +64,9 @@ impl<'a> Fresh<'a> {
             Cow::Borrowed(&raw.histograms[..])
         };
         Self {
-            times_ms: kept(&raw.times_ms, &keeps, all),
-            floats: kept(&raw.floats, &keeps, all),
-            starts_ms: kept(&raw.starts_ms, &keeps, all),
+            times_ms: kept(&raw.times_ms, &raw.floats, all),
+            floats: kept(&raw.floats, &raw.floats, all),
+            starts_ms: kept(&raw.starts_ms, &raw.floats, all),
             histograms,
         }
     }
@@ -107,9 +108,19 @@ impl RangeFunction {
             return Err(EvalError::Invalid("a scalar is missing".into()));
         }
         let mut out = Vec::with_capacity(series.len());
+        let mut sweep = Sweep::default();
         for raw in series {
             cx.tick()?;
-            let result = self.series(grid, raw, scalars, cx)?;
+            let fresh = Fresh::of(raw);
+            let mut result = StepSeries { drop_name: raw.drop_name, ..StepSeries::empty(raw.labels.clone(), grid.len()) };
+            match self.windows(grid, &fresh) {
+                Some(windows) => self.sweep(&mut sweep, &fresh, windows, &mut result, cx)?,
+                None => self.window_by_window(grid, &fresh, scalars, &mut result, cx)?,
+            }
+            self.doubt_counter(&result, cx);
+            if !matches!(self.function, Function::LastOverTime | Function::FirstOverTime) {
+                self.names.drop(&mut result);
+            }
             if !result.is_empty() {
                 cx.budget.take(context::weight_of_steps(&result))?;
                 out.push(result);
@@ -119,12 +130,46 @@ impl RangeFunction {
         Ok(out)
     }
 
-    fn series(&self, grid: Grid, raw: &RawSeries, scalars: &[&[f64]], cx: &mut EvalContext<'_>) -> Result<StepSeries, EvalError> {
-        let fresh = Fresh::of(raw);
+    /// Where the windows lie, if floats are all there is to see in them and the function can be done for all of them at once.
+    fn windows(&self, grid: Grid, fresh: &Fresh<'_>) -> Option<Windows> {
+        let plain = self.window.extension == Extension::None && self.window.time.at_ms.is_none();
+        let floats_only = fresh.histograms.is_empty() && (fresh.starts_ms.is_empty() || !self.starts);
+        (plain && floats_only && fast::covers(self.function)).then_some(Windows {
+            grid,
+            range_ms: self.window.range_ms,
+            offset_ms: self.window.time.offset_ms,
+        })
+    }
+
+    fn sweep(
+        &self,
+        sweep: &mut Sweep,
+        fresh: &Fresh<'_>,
+        windows: Windows,
+        out: &mut StepSeries,
+        cx: &mut EvalContext<'_>,
+    ) -> Result<(), EvalError> {
+        let floats = Floats { times_ms: &fresh.times_ms, values: &fresh.floats };
+        let widest =
+            sweep.evaluate(self.function, floats, windows, &mut Steps { values: &mut out.floats, present: &mut out.present });
+        // Counted as if the window had been there by itself.
+        cx.budget.take(widest)?;
+        cx.budget.give(widest);
+        Ok(())
+    }
+
+    fn window_by_window(
+        &self,
+        grid: Grid,
+        fresh: &Fresh<'_>,
+        scalars: &[&[f64]],
+        out: &mut StepSeries,
+        cx: &mut EvalContext<'_>,
+    ) -> Result<(), EvalError> {
         let (mut floats, mut histograms) = (Sliding::default(), Sliding::default());
-        let mut out = StepSeries { drop_name: raw.drop_name, ..StepSeries::empty(raw.labels.clone(), grid.len()) };
         let mut arguments = vec![0.0; scalars.len()];
         let mut widest = 0;
+        let metric = out.labels.metric().to_owned();
         for (at, time_ms) in grid.iter().enumerate() {
             let samples = self.window.samples(time_ms);
             let seen = floats.slide(&fresh.times_ms, |t| *t, samples);
@@ -149,7 +194,7 @@ impl RangeFunction {
                 left_ms,
                 right_ms,
                 extension: self.window.extension,
-                metric: raw.labels.metric(),
+                metric: &metric,
             };
             let place = Place { range: self.range_span, first: self.first_span };
             match range::evaluate(self.function, &frame, &arguments, place, &mut cx.annotations)? {
@@ -159,11 +204,7 @@ impl RangeFunction {
             }
         }
         cx.budget.give(widest);
-        self.doubt_counter(&out, cx);
-        if !matches!(self.function, Function::LastOverTime | Function::FirstOverTime) {
-            self.names.drop(&mut out);
-        }
-        Ok(out)
+        Ok(())
     }
 
     /// Says that a rate of what is not called a counter is probably none.

@@ -1,7 +1,7 @@
 //! Functions of ranges: what each makes of the samples of one window.
 //!
 //! ```text
-//! rate       rate increase delta          first and last sample, extrapolated to the edges
+//! rate       rate increase delta          first and last sample, extrapolated to the edges (extent)
 //! extended   the same, anchored, smoothed values at the edges themselves
 //! pair       irate idelta                 the last two samples
 //! steps      resets changes               each sample and the one before
@@ -13,6 +13,7 @@
 //! - Histograms are never changed in place: they are shared.
 
 mod extended;
+mod extent;
 mod over_time;
 mod pair;
 mod rate;
@@ -26,6 +27,8 @@ use crate::histogram::{Histogram, Incompatible, Notes};
 use crate::value::HistogramSample;
 
 pub use extended::interpolate_histograms;
+pub(crate) use extent::{Extent, seconds};
+pub(crate) use over_time::{average, sum};
 
 /// What a function sees of one series at one step.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +76,7 @@ pub enum Output {
 impl Frame<'_> {
     /// The length of the window in seconds.
     fn range_seconds(&self) -> f64 {
-        (self.right_ms - self.left_ms) as f64 / 1000.0
+        seconds(self.right_ms - self.left_ms)
     }
 
     fn float_start(&self, at: usize) -> i64 {

@@ -101,13 +101,14 @@ fn best(floats: &[f64], beats: impl Fn(f64, f64) -> bool) -> usize {
     best
 }
 
-fn sum(floats: &[f64]) -> f64 {
+/// The sum.
+pub(crate) fn sum(floats: &[f64]) -> f64 {
     let (sum, lost) = floats.iter().fold((0.0, 0.0), |(sum, lost), value| kahan(*value, sum, lost));
     if sum.is_infinite() { sum } else { sum + lost }
 }
 
-/// Sum over count, or updated value by value once the sum is infinite.
-fn average(floats: &[f64]) -> f64 {
+/// Of at least one value: sum over count, or updated value by value once the sum is infinite.
+pub(crate) fn average(floats: &[f64]) -> f64 {
     let (mut mean, mut lost, mut count) = (floats[0], 0.0, 1.0);
     let mut is_sum = true;
     for value in &floats[1..] {

@@ -1,13 +1,9 @@
-//! `rate`, `increase`, `delta`: from the first to the last sample, resets of counters made good, extrapolated to the edges of the window.
+//! `rate`, `increase`, `delta`: from the first to the last sample, resets of counters made good, extrapolated to the edges of the window
+//! (`Extent`).
 //!
-//! ```text
-//!  left                                     right
-//!   (----.-------.-------.-------.------.----]
-//!    <-->                               <---->   as far as the edge if that is nearer than 1.1 gaps between samples, else half a gap;
-//!                                                a counter not below its zero
-//! ```
 //! A counter whose first sample says that it started inside the window had the value 0 then: nothing is extrapolated to the left.
 
+use super::extent::Extent;
 use super::{Frame, Output, Said, extended, started_between};
 use crate::ast::Extension;
 use crate::histogram::{Histogram, HistogramSum, ResetHint};
@@ -42,32 +38,17 @@ pub(super) fn rate(frame: &Frame<'_>, kind: Kind, said: &mut Said<'_>) -> Option
     } else {
         Change::Float(floats(frame, kind.counter, said))
     };
-    let (first, last) = (times(0), times(gaps));
-    let seconds = |from: i64, to: i64| (to - from) as f64 / 1000.0;
-    let (mut to_left, mut to_right) = (seconds(frame.left_ms, first), seconds(last, frame.right_ms));
-    let mut covered = seconds(first, last);
-    let gap = if gaps > 0 { covered / gaps as f64 } else { 0.0 };
-    let threshold = gap * 1.1;
-
+    let (first_ms, last_ms) = (times(0), times(gaps));
+    let extent = Extent { first_ms, last_ms, left_ms: frame.left_ms, right_ms: frame.right_ms, gaps };
     let start = if frame.floats.is_empty() { frame.histogram_start(0) } else { frame.float_start(0) };
-    if kind.counter && start != 0 && start > frame.left_ms && start < first {
-        to_left = 0.0;
-        covered = seconds(start, last);
+    let started = (kind.counter && start != 0 && start > frame.left_ms && start < first_ms).then_some(start);
+    if started.is_some() {
         from_zero(frame, &mut change, said)?;
     } else if gaps == 0 {
         return None;
-    } else {
-        if to_left >= threshold {
-            to_left = gap / 2.0;
-        }
-        if kind.counter {
-            to_left = to_left.min(to_zero(frame, &change, covered).unwrap_or(to_left));
-        }
     }
-    if to_right >= threshold {
-        to_right = gap / 2.0;
-    }
-    let mut factor = if covered == 0.0 { 1.0 } else { (covered + to_left + to_right) / covered };
+    let since_zero = if kind.counter { since_zero(frame, &change) } else { None };
+    let mut factor = extent.factor(started, since_zero);
     if kind.per_second {
         factor /= frame.range_seconds();
     }
@@ -92,13 +73,13 @@ fn from_zero(frame: &Frame<'_>, change: &mut Change, said: &mut Said<'_>) -> Opt
     Some(())
 }
 
-/// How long before the first sample a counter of this slope was 0, in seconds.
-fn to_zero(frame: &Frame<'_>, change: &Change, covered: f64) -> Option<f64> {
+/// The first value in parts of the change, of a counter that rose.
+fn since_zero(frame: &Frame<'_>, change: &Change) -> Option<f64> {
     let (first, change) = match change {
         Change::Float(change) => (*frame.floats.first()?, *change),
         Change::Histogram(change) => (frame.histograms.first()?.histogram.count, change.as_ref()?.count),
     };
-    (change > 0.0 && first >= 0.0).then(|| covered * (first / change))
+    (change > 0.0 && first >= 0.0).then(|| first / change)
 }
 
 /// Last minus first, and what resets took away.
