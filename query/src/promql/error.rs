@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use arrow::error::ArrowError;
 use catalog::ErrorKind;
+use datafusion::common::DataFusionError;
+use promql::eval::EvalError;
 use promql::parse::ParseError;
+
+use crate::engine::Session;
 
 /// `Result` of this module.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -127,6 +132,47 @@ impl Error {
     }
 }
 
+impl Error {
+    /// As an error of DataFusion, from which [`Error::of_plan`] takes it again.
+    pub(crate) fn into_plan(self) -> DataFusionError {
+        DataFusionError::External(Box::new(self))
+    }
+
+    /// What a plan of `session` failed with.
+    pub(crate) fn of_plan(error: DataFusionError, session: &Session) -> Self {
+        match error {
+            DataFusionError::External(source) => match source.downcast::<Self>() {
+                Ok(own) => *own,
+                Err(other) => Self::Query(session.explain(DataFusionError::External(other))),
+            },
+            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => Self::of_plan(*inner, session),
+            DataFusionError::ArrowError(source, trace) => match *source {
+                ArrowError::ExternalError(source) => match source.downcast::<DataFusionError>() {
+                    Ok(inner) => Self::of_plan(*inner, session),
+                    Err(other) => Self::Query(session.explain(DataFusionError::External(other))),
+                },
+                other => Self::Query(session.explain(DataFusionError::ArrowError(Box::new(other), trace))),
+            },
+            other => Self::from(session.explain(other)),
+        }
+    }
+}
+
+impl From<EvalError> for Error {
+    fn from(error: EvalError) -> Self {
+        match error {
+            EvalError::Invalid(message) => Self::Invalid { message },
+            EvalError::TooManySamples => Self::Samples { limit: 0 },
+            EvalError::TooManySeries(limit) => {
+                Self::Limit { name: "promql.series_max", what: "series", found: limit as u64 + 1, limit: limit as u64 }
+            }
+            EvalError::TimedOut => Self::Timeout { after: Duration::ZERO },
+            EvalError::Canceled => Self::Canceled,
+            other => Self::Execution { message: other.to_string() },
+        }
+    }
+}
+
 impl From<crate::Error> for Error {
     fn from(error: crate::Error) -> Self {
         match error {
@@ -145,8 +191,8 @@ impl From<lake::Error> for Error {
     }
 }
 
-impl From<datafusion::common::DataFusionError> for Error {
-    fn from(error: datafusion::common::DataFusionError) -> Self {
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
         Self::from(crate::Error::from(error))
     }
 }

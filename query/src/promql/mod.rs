@@ -15,11 +15,14 @@ mod answer;
 mod cardinality;
 mod config;
 mod error;
+mod evaluate;
+mod exec;
 mod metadata;
 mod request;
 mod run;
 mod select;
 mod series;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +31,7 @@ use catalog::{TenantId, TimeRange};
 use promql::labels::Labels;
 use promql::value::RawSeries;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 pub use answer::{Answer, Cardinality, Element, Exemplar, ExemplarSeries, Listed, Metadata, Sample, Series, Stats, Value};
 pub use config::PromqlConfig;
@@ -39,11 +43,12 @@ pub use request::{
 
 use crate::engine::Engine;
 use crate::view::View;
+use evaluate::Question;
 use metadata::MetadataCache;
 use run::Ticket;
 
 /// Answers PromQL requests. One per process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PromqlEngine {
     engine: Arc<Engine>,
     config: PromqlConfig,
@@ -76,8 +81,7 @@ impl PromqlEngine {
     /// # Errors
     /// All kinds.
     pub async fn instant(&self, tenant: &TenantId, query: InstantQuery) -> Result<Answer> {
-        let _ = (tenant, query);
-        Err(pending("expressions"))
+        self.answer(tenant, query.into()).await
     }
 
     /// Evaluates an expression at every step of a range.
@@ -85,17 +89,22 @@ impl PromqlEngine {
     /// # Errors
     /// All kinds.
     pub async fn range(&self, tenant: &TenantId, query: RangeQuery) -> Result<Answer> {
-        let _ = (tenant, query);
-        Err(pending("expressions"))
+        self.answer(tenant, query.into()).await
+    }
+
+    async fn answer(&self, tenant: &TenantId, question: Question) -> Result<Answer> {
+        let asked = Instant::now();
+        let ticket = Ticket::new(run::time_of(question.timeout, self.config.timeout));
+        let (engine, tenant, work) = (self.clone(), tenant.clone(), ticket.clone());
+        run::run(&self.runtime, ticket, async move { engine.evaluate(&tenant, &question, work, asked).await }).await
     }
 
     /// How an expression would be evaluated: the physical plan, one operator a line.
     ///
     /// # Errors
     /// As [`PromqlEngine::range`].
-    pub async fn explain(&self, tenant: &TenantId, query: RangeQuery) -> Result<String> {
-        let _ = (tenant, query);
-        Err(pending("expressions"))
+    pub fn explain(&self, tenant: &TenantId, query: RangeQuery) -> Result<String> {
+        self.describe(tenant, &query.into(), Ticket::new(self.config.timeout))
     }
 
     /// The label sets of series, ascending.
@@ -104,7 +113,7 @@ impl PromqlEngine {
     /// A limit, a pattern, storage.
     pub async fn series(&self, tenant: &TenantId, request: SeriesRequest) -> Result<Listed<Labels>> {
         let series_max = self.config.series_max;
-        self.read(tenant, move |view| async move { series::list(&view, &request, series_max).await }).await
+        self.read(tenant, move |view, _| async move { series::list(&view, &request, series_max).await }).await
     }
 
     /// The names of labels, ascending, `__name__` among them.
@@ -113,7 +122,7 @@ impl PromqlEngine {
     /// As [`PromqlEngine::series`].
     pub async fn label_names(&self, tenant: &TenantId, request: SeriesRequest) -> Result<Listed<String>> {
         let series_max = self.config.series_max;
-        self.read(tenant, move |view| async move { series::names(&view, &request, series_max).await }).await
+        self.read(tenant, move |view, _| async move { series::names(&view, &request, series_max).await }).await
     }
 
     /// The values of the label `name`, ascending.
@@ -122,7 +131,7 @@ impl PromqlEngine {
     /// As [`PromqlEngine::series`].
     pub async fn label_values(&self, tenant: &TenantId, name: &str, request: SeriesRequest) -> Result<Listed<String>> {
         let (series_max, name) = (self.config.series_max, name.to_owned());
-        self.read(tenant, move |view| async move { series::values(&view, &name, &request, series_max).await }).await
+        self.read(tenant, move |view, _| async move { series::values(&view, &name, &request, series_max).await }).await
     }
 
     /// The exemplars of the series that an expression selects, ascending by labels.
@@ -130,8 +139,8 @@ impl PromqlEngine {
     /// # Errors
     /// [`Error::Parse`]; as [`PromqlEngine::series`].
     pub async fn exemplars(&self, tenant: &TenantId, request: ExemplarRequest) -> Result<Vec<ExemplarSeries>> {
-        let _ = (tenant, request);
-        Err(pending("exemplars"))
+        let config = self.config.clone();
+        self.read(tenant, move |view, _| async move { stored::exemplars(&view, &request, &config).await }).await
     }
 
     /// What senders say of metrics, by metric; newest first.
@@ -140,7 +149,7 @@ impl PromqlEngine {
     /// Storage.
     pub async fn metadata(&self, tenant: &TenantId, request: MetadataRequest) -> Result<BTreeMap<String, Vec<Metadata>>> {
         let cache = Arc::clone(&self.metadata);
-        self.read(tenant, move |view| async move { cache.list(&view, &request).await }).await
+        self.read(tenant, move |view, _| async move { cache.list(&view, &request).await }).await
     }
 
     /// How many series there are today, and what makes them so many; at most `limit` entries per list.
@@ -150,7 +159,7 @@ impl PromqlEngine {
     pub async fn cardinality(&self, tenant: &TenantId, limit: usize) -> Result<Cardinality> {
         let now = self.engine.env().now();
         let today = TimeRange::new(now, now);
-        self.read(tenant, move |view| async move { cardinality::count(&view, today, limit).await }).await
+        self.read(tenant, move |view, _| async move { cardinality::count(&view, today, limit).await }).await
     }
 
     /// Samples as they are stored, stale markers among them, ascending by labels.
@@ -158,8 +167,8 @@ impl PromqlEngine {
     /// # Errors
     /// [`Error::Samples`] when they are more than a query may hold; as [`PromqlEngine::series`].
     pub async fn raw(&self, tenant: &TenantId, request: RawRequest) -> Result<Vec<RawSeries>> {
-        let _ = (tenant, request);
-        Err(pending("samples"))
+        let config = self.config.clone();
+        self.read(tenant, move |view, ticket| async move { stored::raw(&view, &request, &config, &ticket).await }).await
     }
 
     /// The newest sample of each series, ascending by labels; series that ended have none.
@@ -167,8 +176,8 @@ impl PromqlEngine {
     /// # Errors
     /// As [`PromqlEngine::raw`].
     pub async fn newest(&self, tenant: &TenantId, request: NewestRequest) -> Result<Vec<Element>> {
-        let _ = (tenant, request);
-        Err(pending("samples"))
+        let config = self.config.clone();
+        self.read(tenant, move |view, ticket| async move { stored::newest(&view, &request, &config, &ticket).await }).await
     }
 
     /// Deletes the rows of series: at once from answers, from files at their next rewrite.
@@ -184,13 +193,13 @@ impl PromqlEngine {
     async fn read<T, F, W>(&self, tenant: &TenantId, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(Arc<View>) -> W + Send + 'static,
+        F: FnOnce(Arc<View>, Ticket) -> W + Send + 'static,
         W: Future<Output = Result<T>> + Send + 'static,
     {
         let ticket = Ticket::new(run::time_of(None, self.config.timeout));
-        let (engine, tenant) = (Arc::clone(&self.engine), tenant.clone());
+        let (engine, tenant, own) = (Arc::clone(&self.engine), tenant.clone(), ticket.clone());
         let limits = engine.config().limits.clone();
-        run::run(&self.runtime, ticket, async move { work(engine.view(&tenant, limits)).await }).await
+        run::run(&self.runtime, ticket, async move { work(engine.view(&tenant, limits), own).await }).await
     }
 }
 

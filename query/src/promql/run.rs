@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use promql::eval::EvalError;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -23,6 +24,17 @@ pub(crate) struct Ticket {
 impl Ticket {
     pub(crate) fn new(timeout: Duration) -> Self {
         Self { deadline: Instant::now() + timeout, timeout, stop: StopFlag::default() }
+    }
+
+    /// Whether to go on. Cheap: looked at from busy loops.
+    ///
+    /// # Errors
+    /// `Canceled` when nobody waits, `TimedOut` when the deadline has passed.
+    pub(crate) fn check(&self) -> Result<(), EvalError> {
+        if self.stop.is_stopped() {
+            return Err(EvalError::Canceled);
+        }
+        if Instant::now() >= self.deadline { Err(EvalError::TimedOut) } else { Ok(()) }
     }
 
     fn passed(&self) -> Error {

@@ -13,6 +13,7 @@
 //! - No operation derives `count` from buckets, but for trims, which recompute it.
 
 mod bounds;
+mod hints;
 mod reset;
 mod sides;
 mod sum;
@@ -21,6 +22,7 @@ mod trim;
 mod valid;
 
 pub use bounds::{Bucket, exponential_bound};
+pub use hints::tell_resets;
 pub use sides::Side;
 pub use sum::{HistogramSum, Incompatible, Notes};
 pub use valid::Invalid;

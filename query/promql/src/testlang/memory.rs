@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::compare::filled;
 use super::{Reply, ReplySample, ReplyValue, System};
 use crate::annotation::Severity;
 use crate::eval::{self, Answer, AnswerValue, EvalError, Matchers, QueryOptions, Select, Source};
-use crate::histogram::{Histogram, ResetHint};
+use crate::histogram::tell_resets;
 use crate::labels::Labels;
 use crate::parse::{ParseOptions, parse};
-use crate::value::{Grid, HistogramSample, RawSeries, Sample, StepSeries, is_stale};
+use crate::value::{Grid, HistogramSample, RawSeries, Sample, StepSeries};
 
 /// Samples a query may hold.
 const SAMPLES_MAX: usize = 10_000;
@@ -117,43 +116,11 @@ fn append(known: &mut RawSeries, new: RawSeries) {
     known.histograms = histograms.into_values().collect();
 }
 
-/// The histograms of a series with their hints as storage gives them back: a counter that goes on in the chunk of the one before was not
-/// reset. Of one that begins a chunk nothing is known, though it may have begun it because something fell: another sample may have come
-/// in between later. Source: `tsdb/chunkenc/float_histogram.go`.
+/// The histograms of a series with their hints as storage gives them back.
 fn read(series: &RawSeries) -> Vec<HistogramSample> {
-    let mut out: Vec<HistogramSample> = Vec::with_capacity(series.histograms.len());
-    let mut before: Option<&HistogramSample> = None;
-    for sample in &series.histograms {
-        let float_between = |b: &HistogramSample| series.times_ms.iter().any(|t| (b.time_ms..sample.time_ms).contains(t));
-        let goes_on = before.is_some_and(|b| !float_between(b) && goes_on(&b.histogram, &sample.histogram));
-        let hint = match sample.histogram.reset_hint {
-            ResetHint::Gauge => ResetHint::Gauge,
-            _ if goes_on => ResetHint::NotReset,
-            _ => ResetHint::Unknown,
-        };
-        before = Some(sample);
-        let histogram = Arc::new(Histogram { reset_hint: hint, ..(*sample.histogram).clone() });
-        out.push(HistogramSample { histogram, ..sample.clone() });
-    }
-    out
-}
-
-/// Whether a chunk that ends with `before` takes `new` too: the same layout, and nothing fell.
-fn goes_on(before: &Histogram, new: &Histogram) -> bool {
-    let fell = |side: fn(&Histogram) -> BTreeMap<i32, f64>| {
-        let (old, new) = (side(before), side(new));
-        old.iter().any(|(index, count)| new.get(index).is_none_or(|n| n < count))
-    };
-    let counters = [before, new].iter().all(|h| h.reset_hint != ResetHint::Gauge && !is_stale(h.sum));
-    let layout = |h: &Histogram| (h.schema, h.zero_threshold.to_bits());
-    counters
-        && new.reset_hint != ResetHint::Reset
-        && layout(before) == layout(new)
-        && before.custom_bounds == new.custom_bounds
-        && new.count >= before.count
-        && new.zero_count >= before.zero_count
-        && !fell(|h| filled(&h.positive_spans, &h.positive_counts))
-        && !fell(|h| filled(&h.negative_spans, &h.negative_counts))
+    let mut samples = series.histograms.clone();
+    tell_resets(&series.times_ms, &mut samples);
+    samples
 }
 
 fn reply(query: &str, grid: Grid, answer: Answer) -> Reply {

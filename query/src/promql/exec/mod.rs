@@ -1,0 +1,127 @@
+//! PromQL as physical operators of DataFusion.
+//!
+//! ```text
+//! Plan of `promql::eval` ─[plan]─► OperatorExec            what must see everything
+//!                                    SeriesPipelineExec     what takes one series at a time, and aggregations over that
+//!                                      storage
+//! ```
+//! The operators' work is in the crate `promql`; here is what makes physical operators of it: batches ([`batch`]), partitions, memory, and
+//! an end when nobody waits. Plans are built directly: an optimizer for rows would find nothing in them.
+//!
+//! # Invariants
+//! - Every batch has one row per series; labels travel as handles.
+//! - Order of series is the order that evaluating in memory would give, whatever the number of partitions.
+
+mod batch;
+mod describe;
+mod histogram;
+mod pipeline;
+mod state;
+mod whole;
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::common::Result;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::{ExecutionPlan, collect_partitioned};
+use promql::eval::{Data, Node, Operator, Streaming};
+
+use batch::Shape;
+use pipeline::{Chain, Last, Origin, SeriesPipelineExec, Stage};
+pub(crate) use state::State;
+use whole::OperatorExec;
+
+/// The physical plan of a tree of operators.
+pub(crate) fn plan(node: Node, state: &Arc<State>) -> Arc<dyn ExecutionPlan> {
+    match node.streaming() {
+        Streaming::PerSeries | Streaming::Partial if !node.inputs.is_empty() || matches!(node.op, Operator::Select(_)) => {
+            chain(node, state)
+        }
+        _ => {
+            let shape = shape(&node);
+            let mut node = node;
+            let inputs = std::mem::take(&mut node.inputs);
+            let shapes = inputs.iter().map(self::shape).collect();
+            let inputs = inputs.into_iter().map(|input| plan(input, state)).collect();
+            Arc::new(OperatorExec::new(node, shape, inputs, shapes, Arc::clone(state)))
+        }
+    }
+}
+
+/// Runs a plan for `node` to its end.
+///
+/// # Errors
+/// As its operators.
+pub(crate) async fn run(
+    plan: Arc<dyn ExecutionPlan>,
+    shape: PlanShape,
+    state: &State,
+    context: Arc<TaskContext>,
+) -> Result<Data> {
+    let batches: Vec<RecordBatch> = collect_partitioned(plan, context).await?.into_iter().flatten().collect();
+    batch::decode(&batches, shape.0, &state.arena)
+}
+
+/// What a plan's batches hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlanShape(Shape);
+
+impl PlanShape {
+    /// Of the plan of `node`.
+    pub(crate) fn of(node: &Node) -> Self {
+        Self(shape(node))
+    }
+}
+
+fn shape(node: &Node) -> Shape {
+    match &node.op {
+        Operator::Select(_) | Operator::Subquery(_) | Operator::Window(_) => Shape::Raw,
+        Operator::Text(_) => Shape::Text,
+        Operator::DropNames => node.inputs.first().map_or(Shape::Steps(node.grid.len()), shape),
+        _ => Shape::Steps(node.grid.len()),
+    }
+}
+
+/// The chain of operators from `top` down to storage, or to the first one that must see everything.
+fn chain(top: Node, state: &Arc<State>) -> Arc<dyn ExecutionPlan> {
+    let shape_of_all = shape(&top);
+    let mut scalars: Vec<Vec<Arc<dyn ExecutionPlan>>> = Vec::new();
+    let (mut stages, mut last, mut param) = (Vec::new(), None, Vec::new());
+    let mut node = top;
+    if let Operator::Aggregate(op) = &node.op {
+        let (op, grid) = (op.clone(), node.grid);
+        let mut inputs = node.inputs.into_iter();
+        let first = inputs.next();
+        param = inputs.map(|input| plan(input, state)).collect();
+        last = Some(Last { op, grid, param: !param.is_empty() });
+        node = match first {
+            Some(first) => first,
+            // An aggregation of nothing: the tree has none, but a plan must come out.
+            None => return Arc::new(OperatorExec::new(nothing(grid), shape_of_all, Vec::new(), Vec::new(), Arc::clone(state))),
+        };
+    }
+    let (origin, input) = loop {
+        if let Operator::Select(select) = node.op {
+            break (Origin::Storage(select), None);
+        }
+        if node.streaming() != Streaming::PerSeries || node.inputs.is_empty() {
+            break (Origin::Input(shape(&node)), Some(plan(node, state)));
+        }
+        let mut inputs = std::mem::take(&mut node.inputs).into_iter();
+        let Some(first) = inputs.next() else { break (Origin::Input(shape(&node)), Some(plan(node, state))) };
+        let taken: Vec<_> = inputs.map(|input| plan(input, state)).collect();
+        stages.push(Stage { node, scalars: taken.len() });
+        scalars.push(taken);
+        node = first;
+    };
+    stages.reverse();
+    scalars.reverse();
+    let scalars = scalars.into_iter().flatten().chain(param).collect();
+    let chain = Chain { origin, stages, last, shape: shape_of_all };
+    Arc::new(SeriesPipelineExec::new(chain, input, scalars, Arc::clone(state)))
+}
+
+fn nothing(grid: promql::value::Grid) -> Node {
+    Node { op: Operator::Nothing, inputs: Vec::new(), grid, span: promql::ast::Span::default() }
+}

@@ -1,0 +1,379 @@
+//! Selected series through a chain of operators that take one series at a time, and into an aggregation if that is where they go.
+//!
+//! ```text
+//! sum by (job) (rate(x[5m]))            partition 0: series ─► rate ─► states of groups ┐
+//!                                       partition 1: series ─► rate ─► states of groups ┴ merge ─► series of groups
+//! ```
+//! Between the operators of the chain nothing is encoded: a chunk of series goes through all of them while it is in the cache.
+//!
+//! Inputs: storage, or one plan; and the scalars that the operators take. Output: as many partitions as the input has, series in its
+//! order; of an aggregation one. Errors: those of storage and of the operators. Memory: the series that were read, a chunk of results, the
+//! states of groups.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, collect_partitioned};
+use futures::{StreamExt, TryStreamExt, stream};
+use promql::eval::operators::{Aggregate, Partial};
+use promql::eval::{self, Data, Node, Select};
+use promql::value::{Grid, RawSeries};
+use tokio::sync::OnceCell;
+
+use super::batch::{self, Shape};
+use super::describe;
+use super::state::{self, State};
+use crate::promql::select;
+
+/// Series that go through the chain at a time.
+const CHUNK_SERIES: usize = 64;
+
+/// Where series come from.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    /// Storage.
+    Storage(Select),
+    /// The first input, whose batches are of this shape.
+    Input(Shape),
+}
+
+/// One operator of the chain.
+#[derive(Debug)]
+pub(super) struct Stage {
+    /// Without its inputs.
+    pub(super) node: Node,
+    /// How many scalars it takes.
+    pub(super) scalars: usize,
+}
+
+/// The aggregation at the end of the chain.
+#[derive(Debug)]
+pub(super) struct Last {
+    pub(super) op: Aggregate,
+    pub(super) grid: Grid,
+    /// Whether it has a parameter.
+    pub(super) param: bool,
+}
+
+/// What the chain is made of.
+#[derive(Debug)]
+pub(super) struct Chain {
+    pub(super) origin: Origin,
+    /// In the order in which series go through them.
+    pub(super) stages: Vec<Stage>,
+    pub(super) last: Option<Last>,
+    /// Of what comes out.
+    pub(super) shape: Shape,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct SeriesPipelineExec {
+    inner: Arc<Inner>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+#[derive(Debug)]
+struct Inner {
+    chain: Chain,
+    /// The input, if it is not storage.
+    input: Option<Arc<dyn ExecutionPlan>>,
+    /// The scalars of the stages in their order, then the parameter of the aggregation.
+    scalars: Vec<Arc<dyn ExecutionPlan>>,
+    partitions: usize,
+    state: Arc<State>,
+    /// Read once, by whichever partition comes first.
+    series: OnceCell<Arc<Held>>,
+    values: OnceCell<Arc<Vec<Data>>>,
+}
+
+/// Series out of storage, and the memory they take.
+#[derive(Debug)]
+struct Held {
+    series: Vec<RawSeries>,
+    _reservation: MemoryReservation,
+}
+
+impl SeriesPipelineExec {
+    /// `chain` over `input`, which is there unless series come from storage, with `scalars` as each stage and the aggregation takes them.
+    pub(super) fn new(
+        chain: Chain,
+        input: Option<Arc<dyn ExecutionPlan>>,
+        scalars: Vec<Arc<dyn ExecutionPlan>>,
+        state: Arc<State>,
+    ) -> Self {
+        let partitions = match &input {
+            Some(input) => input.properties().output_partitioning().partition_count(),
+            None => state.partitions,
+        };
+        let (outputs, emission) = match &chain.last {
+            Some(_) => (1, EmissionType::Final),
+            None => (partitions, EmissionType::Incremental),
+        };
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(chain.shape.schema()),
+            Partitioning::UnknownPartitioning(outputs),
+            emission,
+            Boundedness::Bounded,
+        );
+        let (series, values) = (OnceCell::new(), OnceCell::new());
+        let inner = Arc::new(Inner { chain, input, scalars, partitions, state, series, values });
+        Self { inner, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+    }
+}
+
+impl Inner {
+    /// The scalars, evaluated once.
+    async fn values(&self, context: &Arc<TaskContext>) -> Result<Arc<Vec<Data>>> {
+        let read = async {
+            let mut values = Vec::with_capacity(self.scalars.len());
+            for scalar in &self.scalars {
+                let batches = collect_partitioned(Arc::clone(scalar), Arc::clone(context)).await?;
+                let batches: Vec<RecordBatch> = batches.into_iter().flatten().collect();
+                let steps = match batches.first().map(RecordBatch::schema) {
+                    Some(schema) => match schema.field(2).data_type() {
+                        arrow::datatypes::DataType::FixedSizeList(_, steps) => usize::try_from(*steps).unwrap_or(0),
+                        _ => 0,
+                    },
+                    None => 0,
+                };
+                values.push(batch::decode(&batches, Shape::Steps(steps), &self.state.arena)?);
+            }
+            Ok::<_, DataFusionError>(Arc::new(values))
+        };
+        self.values.get_or_try_init(|| read).await.map(Arc::clone)
+    }
+
+    /// The series out of storage, read once.
+    async fn held(&self, select: &Select, context: &Arc<TaskContext>) -> Result<Arc<Held>> {
+        let read = async {
+            let reservation = MemoryConsumer::new("SeriesPipelineExec[series]").register(context.memory_pool());
+            let series = select::read(&self.state, select).await.map_err(super::super::error::Error::into_plan)?;
+            let bytes: usize = series.iter().map(bytes_of).sum();
+            reservation.try_grow(bytes)?;
+            self.state.count_samples(series.iter().map(|one| (one.floats.len() + one.histograms.len()) as u64).sum());
+            Ok::<_, DataFusionError>(Arc::new(Held { series, _reservation: reservation }))
+        };
+        self.series.get_or_try_init(|| read).await.map(Arc::clone)
+    }
+
+    /// The part of `count` series that belongs to `partition`.
+    fn share(&self, count: usize, partition: usize) -> Range<usize> {
+        count * partition / self.partitions..count * (partition + 1) / self.partitions
+    }
+
+    async fn open(self: &Arc<Self>, partition: usize, context: &Arc<TaskContext>) -> Result<Reading> {
+        match (&self.chain.origin, &self.input) {
+            (Origin::Storage(select), _) => {
+                let held = self.held(select, context).await?;
+                let range = self.share(held.series.len(), partition);
+                Ok(Reading::Storage(held, range))
+            }
+            (Origin::Input(shape), Some(input)) => Ok(Reading::Input(*shape, input.execute(partition, Arc::clone(context))?)),
+            (Origin::Input(_), None) => Err(DataFusionError::Internal("a chain of operators lacks its input".to_owned())),
+        }
+    }
+
+    /// The next chunk, through all stages.
+    async fn next(&self, reading: &mut Reading, values: &[Data]) -> Result<Option<Data>> {
+        let (mut data, mut next) = match reading {
+            Reading::Storage(held, range) => {
+                if range.start >= range.end {
+                    return Ok(None);
+                }
+                let end = (range.start + CHUNK_SERIES).min(range.end);
+                let chunk = &held.series[range.start..end];
+                range.start = end;
+                tokio::task::consume_budget().await;
+                match self.chain.stages.first() {
+                    Some(stage) => {
+                        let scalars = &values[..stage.scalars];
+                        (self.state.evaluate(|cx| eval::step_raw(&stage.node, chunk, scalars, cx))?, 1)
+                    }
+                    None => (Data::Raw(chunk.to_vec()), 0),
+                }
+            }
+            Reading::Input(shape, batches) => match batches.try_next().await? {
+                Some(batch) => (batch::decode(&[batch], *shape, &self.state.arena)?, 0),
+                None => return Ok(None),
+            },
+        };
+        let mut taken: usize = self.chain.stages[..next].iter().map(|stage| stage.scalars).sum();
+        while let Some(stage) = self.chain.stages.get(next) {
+            let scalars = &values[taken..taken + stage.scalars];
+            data = self.state.evaluate(|cx| eval::step_series(&stage.node, data, scalars, cx))?;
+            taken += stage.scalars;
+            next += 1;
+        }
+        Ok(Some(data))
+    }
+
+    /// The state of the aggregation after the series of one partition.
+    async fn partial(self: Arc<Self>, partition: usize, context: Arc<TaskContext>) -> Result<Partial> {
+        let Some(last) = &self.chain.last else {
+            return Err(DataFusionError::Internal("a chain of operators lacks its aggregation".to_owned()));
+        };
+        let values = self.values(&context).await?;
+        let param = if last.param { values.last() } else { None };
+        let mut partial = self.state.evaluate(|cx| eval::begin(&last.op, last.grid, param, cx))?;
+        let mut reading = self.open(partition, &context).await?;
+        while let Some(data) = self.next(&mut reading, &values).await? {
+            self.state.evaluate(|cx| eval::accumulate(&last.op, &mut partial, data, cx))?;
+        }
+        Ok(partial)
+    }
+
+    /// The whole aggregation: partitions at the same time, merged in their order.
+    async fn aggregate(self: Arc<Self>, context: Arc<TaskContext>, metrics: BaselineMetrics) -> Result<Vec<RecordBatch>> {
+        let Some(last) = &self.chain.last else {
+            return Err(DataFusionError::Internal("a chain of operators lacks its aggregation".to_owned()));
+        };
+        let task = |partition| SpawnedTask::spawn(Arc::clone(&self).partial(partition, Arc::clone(&context)));
+        let tasks: Vec<_> = (0..self.partitions).map(task).collect();
+        let mut whole: Option<Partial> = None;
+        for task in tasks {
+            let part =
+                task.join_unwind().await.map_err(|e| DataFusionError::Internal(format!("a task of a query died: {e}")))??;
+            match &mut whole {
+                None => whole = Some(part),
+                Some(whole) => self.state.evaluate(|cx| {
+                    whole.merge(&last.op, part, cx);
+                    Ok(())
+                })?,
+            }
+        }
+        let timer = metrics.elapsed_compute().timer();
+        let series = match whole {
+            Some(whole) => self.state.evaluate(|cx| whole.finish(&last.op, cx))?,
+            None => Vec::new(),
+        };
+        let batches = batch::encode(Data::Steps(series), self.chain.shape, &self.state.arena)?;
+        timer.done();
+        metrics.record_output(batches.iter().map(RecordBatch::num_rows).sum());
+        Ok(batches)
+    }
+}
+
+/// Where the next chunk of a partition comes from.
+enum Reading {
+    Storage(Arc<Held>, Range<usize>),
+    Input(Shape, SendableRecordBatchStream),
+}
+
+/// One partition at work.
+struct Part {
+    inner: Arc<Inner>,
+    partition: usize,
+    context: Arc<TaskContext>,
+    open: Option<(Reading, Arc<Vec<Data>>)>,
+    ready: VecDeque<RecordBatch>,
+    reservation: MemoryReservation,
+    metrics: BaselineMetrics,
+}
+
+impl Part {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            if let Some(batch) = self.ready.pop_front() {
+                return Ok(Some(batch));
+            }
+            self.reservation.free();
+            if self.open.is_none() {
+                let values = self.inner.values(&self.context).await?;
+                self.open = Some((self.inner.open(self.partition, &self.context).await?, values));
+            }
+            let Some((reading, values)) = &mut self.open else { return Ok(None) };
+            let Some(data) = self.inner.next(reading, values).await? else { return Ok(None) };
+            let _timer = self.metrics.elapsed_compute().timer();
+            let batches = batch::encode(data, self.inner.chain.shape, &self.inner.state.arena)?;
+            state::hold(&batches, &self.reservation)?;
+            self.metrics.record_output(batches.iter().map(RecordBatch::num_rows).sum());
+            self.ready.extend(batches);
+        }
+    }
+}
+
+/// Memory of a series, about.
+fn bytes_of(series: &RawSeries) -> usize {
+    let histograms: usize = series
+        .histograms
+        .iter()
+        .map(|sample| 256 + 8 * (sample.histogram.positive_counts.len() + sample.histogram.negative_counts.len()))
+        .sum();
+    128 + 8 * (series.times_ms.len() + series.floats.len() + series.starts_ms.len()) + histograms
+}
+
+impl ExecutionPlan for SeriesPipelineExec {
+    fn name(&self) -> &str {
+        "SeriesPipelineExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        self.inner.input.iter().chain(&self.inner.scalars).collect()
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    /// The plan is built once and runs as it was built: no rule rewrites it.
+    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let schema = self.inner.chain.shape.schema();
+        if self.inner.chain.last.is_some() {
+            let run = Arc::clone(&self.inner).aggregate(context, metrics);
+            let batches = stream::once(run).map_ok(|batches| stream::iter(batches.into_iter().map(Ok))).try_flatten();
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches.boxed())));
+        }
+        let reservation = MemoryConsumer::new("SeriesPipelineExec").register(context.memory_pool());
+        let inner = Arc::clone(&self.inner);
+        let part = Part { inner, partition, context, open: None, ready: VecDeque::new(), reservation, metrics };
+        let batches = stream::try_unfold(part, |mut part| async move { Ok(part.next().await?.map(|batch| (batch, part))) });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches.boxed())))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}
+
+impl DisplayAs for SeriesPipelineExec {
+    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let chain = &self.inner.chain;
+        write!(f, "SeriesPipelineExec: partitions={}", self.inner.partitions)?;
+        if let Some(last) = &chain.last {
+            write!(f, ", {}", describe::aggregate(&last.op, last.grid))?;
+        }
+        for stage in chain.stages.iter().rev() {
+            write!(f, " ◄ {}", describe::node(&stage.node))?;
+        }
+        match &chain.origin {
+            Origin::Storage(select) => write!(f, " ◄ {}", describe::select(select)),
+            Origin::Input(_) => Ok(()),
+        }
+    }
+}
