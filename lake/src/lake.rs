@@ -14,7 +14,7 @@ use crate::config::LakeConfig;
 use crate::dictionary::Dictionaries;
 use crate::error::Result;
 use crate::predicate::Predicate;
-use crate::scan::{self, ScanSpec};
+use crate::scan::{self, RowGroup, ScanSpec};
 use crate::series::SeriesIndex;
 use crate::write;
 
@@ -125,6 +125,15 @@ impl Lake {
     /// `NoColumn` at once; `Store`, `Corrupt` and `Decode` in the stream.
     pub fn scan(&self, file: Arc<FileEntry>, spec: ScanSpec) -> Result<BatchStream> {
         scan::scan(Arc::clone(&self.store), Arc::clone(&self.caches), file, spec)
+    }
+
+    /// What the footer of `file` says of its row groups, in file order.
+    ///
+    /// # Errors
+    /// `Store`, `Corrupt`.
+    pub async fn row_groups(&self, file: &FileEntry) -> Result<Vec<RowGroup>> {
+        let footer = self.caches.footer(self.store.as_ref(), file).await?;
+        Ok(scan::outline(file, &footer))
     }
 
     /// The `files` that may hold rows in `time` that match `predicate`, by manifest statistics alone. No I/O.

@@ -63,7 +63,8 @@ impl Leaf {
         self.fingerprint
     }
 
-    pub(super) fn added_of(&self, id: FileId) -> Option<SnapshotId> {
+    /// The snapshot that brought the rows of that file: of a compacted file the oldest of its inputs'.
+    pub fn added_of(&self, id: FileId) -> Option<SnapshotId> {
         self.position(id).ok().map(|at| self.added[at])
     }
 

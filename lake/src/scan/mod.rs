@@ -13,6 +13,7 @@
 mod decode;
 mod filter;
 mod metrics;
+mod outline;
 mod page;
 mod prune;
 mod stream;
@@ -23,6 +24,8 @@ use catalog::{FileEntry, TimeRange};
 use object_store::ObjectStore;
 
 pub use metrics::{ScanMetrics, ScanTotals};
+pub use outline::RowGroup;
+pub(crate) use outline::outline;
 pub use prune::file_may_match;
 
 use crate::cache::Caches;
@@ -42,6 +45,8 @@ pub struct ScanSpec {
     pub time: TimeRange,
     /// What else may be skipped.
     pub predicate: Predicate,
+    /// Only this row group; `None`: all that may match.
+    pub row_group: Option<usize>,
     /// Most rows of a batch.
     pub batch_rows: usize,
     /// Counts what was read and what was skipped; share one over the files of a query.
@@ -55,6 +60,7 @@ impl ScanSpec {
             columns: columns.into_iter().map(Into::into).collect(),
             time: TimeRange::ALL,
             predicate: Predicate::default(),
+            row_group: None,
             batch_rows: BATCH_ROWS,
             metrics: Arc::default(),
         }

@@ -55,16 +55,19 @@ pub(super) fn plan(
     index: Option<&IndexReader>,
     tests: &[ColumnTest],
     chained: bool,
-    metrics: &ScanMetrics,
+    spec: &ScanSpec,
 ) -> ReadPlan {
+    let metrics = &*spec.metrics;
     let metadata = footer.reader.metadata();
     let ordered: Vec<(&ColumnTest, Bounds)> = tests.iter().filter_map(|t| Some((t, bounds(file, t)?))).collect();
-    let mut kept: Vec<usize> = (0..metadata.num_row_groups()).collect();
-    ScanMetrics::add(&metrics.row_groups, kept.len());
+    let wanted = |rg: &usize| spec.row_group.is_none_or(|only| only == *rg);
+    let mut kept: Vec<usize> = (0..metadata.num_row_groups()).filter(wanted).collect();
+    let asked = kept.len();
+    ScanMetrics::add(&metrics.row_groups, asked);
     for (test, bounds) in &ordered {
         prune_row_groups(footer, test, bounds, &mut kept);
     }
-    ScanMetrics::add(&metrics.row_groups_pruned, metadata.num_row_groups() - kept.len());
+    ScanMetrics::add(&metrics.row_groups_pruned, asked - kept.len());
     let starts = row_group_starts(metadata);
     let mut rows: Vec<Range<usize>> = kept.iter().map(|rg| starts[*rg]..starts[*rg + 1]).collect();
     if !chained {

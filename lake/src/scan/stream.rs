@@ -81,7 +81,7 @@ impl Scan {
             false => None,
         };
         let chained = self.projection.is_chained();
-        let plan = page::plan(file, &footer, index.as_deref(), &tests, chained, metrics);
+        let plan = page::plan(file, &footer, index.as_deref(), &tests, chained, &self.spec);
         if plan.row_groups.is_empty() {
             ScanMetrics::add(&metrics.files_pruned, 1);
             return Ok(());

@@ -48,6 +48,14 @@ impl Matcher {
         Ok(Self { name: name.into(), op, value, regex, literals })
     }
 
+    /// A matcher whose pattern the caller compiled, anchored, in whatever dialect `value` is written.
+    pub fn compiled(name: impl Into<String>, op: MatchOp, value: impl Into<String>, regex: Regex) -> Self {
+        let value = value.into();
+        let literals = alternation(&value);
+        let regex = literals.is_none().then_some(regex);
+        Self { name: name.into(), op, value, regex, literals }
+    }
+
     /// The label's name.
     pub fn name(&self) -> &str {
         &self.name

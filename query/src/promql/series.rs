@@ -10,9 +10,10 @@ use catalog::{Table, TimeRange};
 use lake::series::{MatchOp, Matcher, Scope, Series};
 use promql::ast;
 use promql::labels::{Labels, NAME};
+use promql::parse::compile_regex;
 
 use super::answer::Listed;
-use super::error::Result;
+use super::error::{Error, Result};
 use super::request::SeriesRequest;
 use crate::scan::layout::whole_days;
 use crate::view::View;
@@ -28,7 +29,14 @@ pub(crate) fn matchers(of: &[ast::Matcher]) -> Result<Vec<Matcher>> {
         ast::MatchOp::Regex => MatchOp::Regex,
         ast::MatchOp::NotRegex => MatchOp::NotRegex,
     };
-    of.iter().map(|m| Ok(Matcher::new(m.name.clone(), op(m.op), m.value.clone())?)).collect()
+    let matcher = |m: &ast::Matcher| match m.op {
+        ast::MatchOp::Equal | ast::MatchOp::NotEqual => Ok(Matcher::new(m.name.clone(), op(m.op), m.value.clone())?),
+        ast::MatchOp::Regex | ast::MatchOp::NotRegex => {
+            let regex = compile_regex(&m.value).map_err(Error::invalid)?;
+            Ok(Matcher::compiled(m.name.clone(), op(m.op), m.value.clone(), regex))
+        }
+    };
+    of.iter().map(matcher).collect()
 }
 
 /// Where series of `time` are looked for.

@@ -303,6 +303,7 @@ impl Run {
                     columns: self.stored.clone(),
                     time,
                     predicate: self.plan.predicate.clone(),
+                    row_group: None,
                     batch_rows: self.batch_rows,
                     metrics: Arc::clone(&self.lake_metrics),
                 };
