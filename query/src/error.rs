@@ -181,7 +181,7 @@ impl Error {
     }
 
     /// A copy that keeps kind and message.
-    fn copy(&self) -> Self {
+    pub(crate) fn copy(&self) -> Self {
         match self {
             Self::Invalid { message } => Self::Invalid { message: message.clone() },
             Self::NotFound { message } => Self::NotFound { message: message.clone() },

@@ -63,7 +63,7 @@ fn times(view: &View) -> Option<(i64, i64)> {
     };
     for table in [Table::Samples, Table::Histograms] {
         view.files(table, TimeRange::ALL).iter().for_each(|file: &Arc<_>| widen(file.time));
-        view.fresh(table).iter().filter_map(super::select::batch_times).for_each(&mut widen);
+        view.fresh(table).iter().filter_map(super::samples::batch_times).for_each(&mut widen);
     }
     range.map(|range| (range.start.as_millis(), range.end.as_millis()))
 }

@@ -138,11 +138,19 @@ impl Error {
         DataFusionError::External(Box::new(self))
     }
 
+    /// With the limit named that was hit in `session`'s memory.
+    pub(crate) fn explained(self, session: &Session) -> Self {
+        match self {
+            Self::Query(error) => Self::Query(session.explain(error.into())),
+            other => other,
+        }
+    }
+
     /// What a plan of `session` failed with.
     pub(crate) fn of_plan(error: DataFusionError, session: &Session) -> Self {
         match error {
             DataFusionError::External(source) => match source.downcast::<Self>() {
-                Ok(own) => *own,
+                Ok(own) => own.explained(session),
                 Err(other) => Self::Query(session.explain(DataFusionError::External(other))),
             },
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => Self::of_plan(*inner, session),

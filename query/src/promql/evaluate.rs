@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use catalog::TenantId;
 use datafusion::physical_plan::{ExecutionPlan, displayable};
-use promql::eval::{self, AnswerValue, Budget, Plan, QueryOptions};
+use promql::ast::AggregateOp;
+use promql::eval::{self, AnswerValue, Budget, Node, Operator, Plan, QueryOptions};
 use promql::parse::ParseOptions;
 use promql::value::{Grid, StepSeries};
 use tokio::time::Instant;
@@ -95,7 +96,8 @@ impl PromqlEngine {
         let session = engine.session(tenant, engine.config().limits.clone())?;
         let budget = Budget::new(plan.samples_max, plan.series_max);
         let partitions = engine.config().target_partitions();
-        let state = State::new(Arc::clone(session.view()), budget, ticket, partitions, self.config.series_max);
+        let state =
+            State::new(Arc::clone(session.view()), Arc::clone(&self.samples), budget, ticket, partitions, self.config.series_max);
         let shape = PlanShape::of(&plan.root);
         let physical = exec::plan(plan.root.clone(), &state);
         Ok(Prepared { plan, physical, shape, state, session })
@@ -114,7 +116,12 @@ impl PromqlEngine {
         let prepared = Instant::now();
         let context = session.context().task_ctx();
         let data = exec::run(physical, shape, &state, context).await.map_err(|error| Error::of_plan(error, &session))?;
-        let value = eval::finish(&plan, data)?;
+        let mut value = eval::finish(&plan, data)?;
+        if let AnswerValue::Vector(series) = &mut value
+            && !orders(&plan.root)
+        {
+            series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        }
         let (value, truncated) = limited(value_of(plan.grid, value), question.limit);
         let ended = Instant::now();
         let stats = Stats {
@@ -133,6 +140,15 @@ impl PromqlEngine {
     pub(super) fn describe(&self, tenant: &TenantId, question: &Question, ticket: Ticket) -> Result<String> {
         let prepared = self.prepare(tenant, question, ticket)?;
         Ok(displayable(prepared.physical.as_ref()).indent(false).to_string())
+    }
+}
+
+/// Whether an operator below says in which order series come; else they come as storage has them, which says nothing to anybody.
+fn orders(node: &Node) -> bool {
+    match &node.op {
+        Operator::Sort(_) => true,
+        Operator::Aggregate(aggregate) if matches!(aggregate.op, AggregateOp::TopK | AggregateOp::BottomK) => true,
+        _ => node.inputs.iter().any(orders),
     }
 }
 

@@ -20,7 +20,7 @@ mod exec;
 mod metadata;
 mod request;
 mod run;
-mod select;
+mod samples;
 mod series;
 mod stored;
 
@@ -46,6 +46,8 @@ use crate::view::View;
 use evaluate::Question;
 use metadata::MetadataCache;
 use run::Ticket;
+use samples::Samples;
+use stored::Reader;
 
 /// Answers PromQL requests. One per process.
 #[derive(Debug, Clone)]
@@ -54,6 +56,7 @@ pub struct PromqlEngine {
     config: PromqlConfig,
     runtime: Handle,
     metadata: Arc<MetadataCache>,
+    samples: Arc<Samples>,
 }
 
 impl PromqlEngine {
@@ -63,7 +66,8 @@ impl PromqlEngine {
     /// [`Error::Config`] when a setting is out of bounds.
     pub fn new(engine: Arc<Engine>, config: PromqlConfig, runtime: Handle) -> Result<Arc<Self>> {
         config.validate()?;
-        Ok(Arc::new(Self { engine, config, runtime, metadata: Arc::new(MetadataCache::new()) }))
+        let samples = Samples::new(config.sample_cache_bytes);
+        Ok(Arc::new(Self { engine, config, runtime, metadata: Arc::new(MetadataCache::new()), samples }))
     }
 
     /// The settings.
@@ -113,7 +117,7 @@ impl PromqlEngine {
     /// A limit, a pattern, storage.
     pub async fn series(&self, tenant: &TenantId, request: SeriesRequest) -> Result<Listed<Labels>> {
         let series_max = self.config.series_max;
-        self.read(tenant, move |view, _| async move { series::list(&view, &request, series_max).await }).await
+        self.read(tenant, move |view| async move { series::list(&view, &request, series_max).await }).await
     }
 
     /// The names of labels, ascending, `__name__` among them.
@@ -122,7 +126,7 @@ impl PromqlEngine {
     /// As [`PromqlEngine::series`].
     pub async fn label_names(&self, tenant: &TenantId, request: SeriesRequest) -> Result<Listed<String>> {
         let series_max = self.config.series_max;
-        self.read(tenant, move |view, _| async move { series::names(&view, &request, series_max).await }).await
+        self.read(tenant, move |view| async move { series::names(&view, &request, series_max).await }).await
     }
 
     /// The values of the label `name`, ascending.
@@ -131,7 +135,7 @@ impl PromqlEngine {
     /// As [`PromqlEngine::series`].
     pub async fn label_values(&self, tenant: &TenantId, name: &str, request: SeriesRequest) -> Result<Listed<String>> {
         let (series_max, name) = (self.config.series_max, name.to_owned());
-        self.read(tenant, move |view, _| async move { series::values(&view, &name, &request, series_max).await }).await
+        self.read(tenant, move |view| async move { series::values(&view, &name, &request, series_max).await }).await
     }
 
     /// The exemplars of the series that an expression selects, ascending by labels.
@@ -140,7 +144,7 @@ impl PromqlEngine {
     /// [`Error::Parse`]; as [`PromqlEngine::series`].
     pub async fn exemplars(&self, tenant: &TenantId, request: ExemplarRequest) -> Result<Vec<ExemplarSeries>> {
         let config = self.config.clone();
-        self.read(tenant, move |view, _| async move { stored::exemplars(&view, &request, &config).await }).await
+        self.read(tenant, move |view| async move { stored::exemplars(&view, &request, &config).await }).await
     }
 
     /// What senders say of metrics, by metric; newest first.
@@ -149,7 +153,7 @@ impl PromqlEngine {
     /// Storage.
     pub async fn metadata(&self, tenant: &TenantId, request: MetadataRequest) -> Result<BTreeMap<String, Vec<Metadata>>> {
         let cache = Arc::clone(&self.metadata);
-        self.read(tenant, move |view, _| async move { cache.list(&view, &request).await }).await
+        self.read(tenant, move |view| async move { cache.list(&view, &request).await }).await
     }
 
     /// How many series there are today, and what makes them so many; at most `limit` entries per list.
@@ -159,7 +163,7 @@ impl PromqlEngine {
     pub async fn cardinality(&self, tenant: &TenantId, limit: usize) -> Result<Cardinality> {
         let now = self.engine.env().now();
         let today = TimeRange::new(now, now);
-        self.read(tenant, move |view, _| async move { cardinality::count(&view, today, limit).await }).await
+        self.read(tenant, move |view| async move { cardinality::count(&view, today, limit).await }).await
     }
 
     /// Samples as they are stored, stale markers among them, ascending by labels.
@@ -167,8 +171,7 @@ impl PromqlEngine {
     /// # Errors
     /// [`Error::Samples`] when they are more than a query may hold; as [`PromqlEngine::series`].
     pub async fn raw(&self, tenant: &TenantId, request: RawRequest) -> Result<Vec<RawSeries>> {
-        let config = self.config.clone();
-        self.read(tenant, move |view, ticket| async move { stored::raw(&view, &request, &config, &ticket).await }).await
+        self.stored(tenant, move |reader| async move { stored::raw(&reader, &request).await }).await
     }
 
     /// The newest sample of each series, ascending by labels; series that ended have none.
@@ -176,8 +179,7 @@ impl PromqlEngine {
     /// # Errors
     /// As [`PromqlEngine::raw`].
     pub async fn newest(&self, tenant: &TenantId, request: NewestRequest) -> Result<Vec<Element>> {
-        let config = self.config.clone();
-        self.read(tenant, move |view, ticket| async move { stored::newest(&view, &request, &config, &ticket).await }).await
+        self.stored(tenant, move |reader| async move { stored::newest(&reader, &request).await }).await
     }
 
     /// Deletes the rows of series: at once from answers, from files at their next rewrite.
@@ -193,13 +195,33 @@ impl PromqlEngine {
     async fn read<T, F, W>(&self, tenant: &TenantId, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(Arc<View>, Ticket) -> W + Send + 'static,
+        F: FnOnce(Arc<View>) -> W + Send + 'static,
         W: Future<Output = Result<T>> + Send + 'static,
     {
-        let ticket = Ticket::new(run::time_of(None, self.config.timeout));
-        let (engine, tenant, own) = (Arc::clone(&self.engine), tenant.clone(), ticket.clone());
+        let ticket = Ticket::new(self.config.timeout);
+        let (engine, tenant) = (Arc::clone(&self.engine), tenant.clone());
         let limits = engine.config().limits.clone();
-        run::run(&self.runtime, ticket, async move { work(engine.view(&tenant, limits), own).await }).await
+        run::run(&self.runtime, ticket, async move { work(engine.view(&tenant, limits)).await }).await
+    }
+
+    /// Runs `work` over the newest state, with what it needs to read samples.
+    async fn stored<T, F, W>(&self, tenant: &TenantId, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Reader) -> W + Send + 'static,
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
+        let ticket = Ticket::new(self.config.timeout);
+        let session = self.engine.session(tenant, self.engine.config().limits.clone())?;
+        let reader = Reader {
+            view: Arc::clone(session.view()),
+            samples: Arc::clone(&self.samples),
+            pool: Arc::clone(&session.context().runtime_env().memory_pool),
+            config: self.config.clone(),
+            ticket: ticket.clone(),
+        };
+        let work = async move { work(reader).await.map_err(|error| error.explained(&session)) };
+        run::run(&self.runtime, ticket, work).await
     }
 }
 

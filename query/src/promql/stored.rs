@@ -6,10 +6,12 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, MapArray};
 use arrow::datatypes::{Float64Type, Int64Type, TimestampMillisecondType};
 use catalog::{Table, TimeRange};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
 use futures::TryStreamExt;
 use hashbrown::HashMap;
 use lake::{ColumnTest, Predicate, Scalar, ScanSpec, Test};
 use promql::ast::Matcher;
+use promql::eval::Select;
 use promql::labels::Labels;
 use promql::parse::ParseOptions;
 use promql::value::{RawSeries, is_stale};
@@ -19,41 +21,45 @@ use super::config::PromqlConfig;
 use super::error::{Error, Result};
 use super::request::{ExemplarRequest, NewestRequest, RawRequest};
 use super::run::Ticket;
-use super::select::{self, Wanted};
+use super::samples::Samples;
 use super::series::{self, Interner};
 use crate::view::View;
 
 /// Most exemplars of one answer.
 const EXEMPLARS_MAX: usize = 100_000;
 
+/// What a request reads with.
+#[derive(Debug, Clone)]
+pub(super) struct Reader {
+    pub(super) view: Arc<View>,
+    pub(super) samples: Arc<Samples>,
+    pub(super) pool: Arc<dyn MemoryPool>,
+    pub(super) config: PromqlConfig,
+    pub(super) ticket: Ticket,
+}
+
+impl Reader {
+    async fn read(&self, matchers: &[Matcher], from_ms: i64, to_ms: i64, starts: bool) -> Result<Vec<RawSeries>> {
+        let select = Select { matchers: matchers.to_vec(), from_ms, to_ms, starts };
+        let memory = MemoryConsumer::new("samples").register(&self.pool);
+        let limits = (self.config.series_max, self.config.samples_max);
+        self.samples.read(&self.view, &select, limits, &memory, &self.ticket).await
+    }
+}
+
 /// Every sample of the series that match.
-pub(super) async fn raw(view: &View, request: &RawRequest, config: &PromqlConfig, ticket: &Ticket) -> Result<Vec<RawSeries>> {
-    let wanted = Wanted {
-        matchers: &request.matchers,
-        from_ms: request.time.start_ms,
-        to_ms: request.time.end_ms,
-        starts: true,
-        series_max: config.series_max,
-        samples_max: config.samples_max,
-    };
-    select::read_view(view, &wanted, &|| ticket.check().map_err(Error::from)).await
+pub(super) async fn raw(reader: &Reader, request: &RawRequest) -> Result<Vec<RawSeries>> {
+    reader.read(&request.matchers, request.time.start_ms, request.time.end_ms, true).await
 }
 
 /// The newest sample of each series that matches one of the selectors, if it is young enough and no stale marker.
-pub(super) async fn newest(view: &View, request: &NewestRequest, config: &PromqlConfig, ticket: &Ticket) -> Result<Vec<Element>> {
-    let lookback = request.lookback.unwrap_or(config.lookback);
+pub(super) async fn newest(reader: &Reader, request: &NewestRequest) -> Result<Vec<Element>> {
+    let lookback = request.lookback.unwrap_or(reader.config.lookback);
     let lookback_ms = i64::try_from(lookback.as_millis()).unwrap_or(i64::MAX);
+    let from_ms = request.time_ms.saturating_sub(lookback_ms).saturating_add(1);
     let mut found: BTreeMap<Labels, Element> = BTreeMap::new();
     for matchers in &request.selectors {
-        let wanted = Wanted {
-            matchers,
-            from_ms: request.time_ms.saturating_sub(lookback_ms).saturating_add(1),
-            to_ms: request.time_ms,
-            starts: false,
-            series_max: config.series_max,
-            samples_max: config.samples_max,
-        };
-        for series in select::read_view(view, &wanted, &|| ticket.check().map_err(Error::from)).await? {
+        for series in reader.read(matchers, from_ms, request.time_ms, false).await? {
             if let Some(element) = newest_of(series) {
                 found.insert(element.labels.clone(), element);
             }

@@ -75,6 +75,23 @@ impl World {
         self.buffers.tenants.lock().unwrap().entry(tenant.clone()).or_default().push(generation);
     }
 
+    /// Writes what is in memory as files, in the order in which it came.
+    pub async fn flush(&self, tenant: &TenantId) {
+        let generations = self.buffers.tenants.lock().unwrap().remove(tenant).unwrap_or_default();
+        for (table, batches) in generations.into_iter().flat_map(|generation| generation.tables) {
+            self.clock.advance(std::time::Duration::from_millis(1));
+            let files = self.lake.write(tenant, table, Level::L0, batches).await.unwrap();
+            let operations = files.into_iter().map(|file| Operation::AddFile { file: Box::new(file) }).collect();
+            self.lake.catalog().commit(operations).await.unwrap();
+        }
+    }
+
+    /// Merges all files that can be merged.
+    pub async fn compact(&self) {
+        let config = lake::compact::CompactConfig::default();
+        lake::compact::Compactor::new(Arc::clone(&self.lake), config).force().await.unwrap();
+    }
+
     pub fn session(&self, tenant: &TenantId) -> Session {
         self.engine.session(tenant, QueryLimits::default()).unwrap()
     }

@@ -35,10 +35,11 @@ use tokio::sync::OnceCell;
 use super::batch::{self, Shape};
 use super::describe;
 use super::state::{self, State};
-use crate::promql::select;
+use crate::promql::error::Error;
+use crate::promql::samples::{Chunk, Selection};
 
-/// Series that go through the chain at a time.
-const CHUNK_SERIES: usize = 64;
+/// Samples of series that go through the chain at a time: they stay in the processor's cache.
+const CHUNK_SAMPLES: usize = 1 << 15;
 
 /// Where series come from.
 #[derive(Debug, Clone)]
@@ -95,16 +96,9 @@ struct Inner {
     scalars: Vec<Arc<dyn ExecutionPlan>>,
     partitions: usize,
     state: Arc<State>,
-    /// Read once, by whichever partition comes first.
-    series: OnceCell<Arc<Held>>,
+    /// What is read, decided by whichever partition comes first.
+    selection: OnceCell<Arc<Selection>>,
     values: OnceCell<Arc<Vec<Data>>>,
-}
-
-/// Series out of storage, and the memory they take.
-#[derive(Debug)]
-struct Held {
-    series: Vec<RawSeries>,
-    _reservation: MemoryReservation,
 }
 
 impl SeriesPipelineExec {
@@ -129,8 +123,8 @@ impl SeriesPipelineExec {
             emission,
             Boundedness::Bounded,
         );
-        let (series, values) = (OnceCell::new(), OnceCell::new());
-        let inner = Arc::new(Inner { chain, input, scalars, partitions, state, series, values });
+        let (selection, values) = (OnceCell::new(), OnceCell::new());
+        let inner = Arc::new(Inner { chain, input, scalars, partitions, state, selection, values });
         Self { inner, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
     }
 }
@@ -157,20 +151,14 @@ impl Inner {
         self.values.get_or_try_init(|| read).await.map(Arc::clone)
     }
 
-    /// The series out of storage, read once.
-    async fn held(&self, select: &Select, context: &Arc<TaskContext>) -> Result<Arc<Held>> {
-        let read = async {
-            let reservation = MemoryConsumer::new("SeriesPipelineExec[series]").register(context.memory_pool());
-            let series = select::read(&self.state, select).await.map_err(super::super::error::Error::into_plan)?;
-            let bytes: usize = series.iter().map(bytes_of).sum();
-            reservation.try_grow(bytes)?;
-            self.state.count_samples(series.iter().map(|one| (one.floats.len() + one.histograms.len()) as u64).sum());
-            Ok::<_, DataFusionError>(Arc::new(Held { series, _reservation: reservation }))
-        };
-        self.series.get_or_try_init(|| read).await.map(Arc::clone)
+    /// What is read out of storage.
+    async fn selection(&self, select: &Select) -> Result<Arc<Selection>> {
+        let state = &self.state;
+        let decide = async { state.store.select(&state.view, select, state.series_max).await.map_err(Error::into_plan) };
+        self.selection.get_or_try_init(|| decide).await.map(Arc::clone)
     }
 
-    /// The part of `count` series that belongs to `partition`.
+    /// The part of `count` chunks that belongs to `partition`.
     fn share(&self, count: usize, partition: usize) -> Range<usize> {
         count * partition / self.partitions..count * (partition + 1) / self.partitions
     }
@@ -178,9 +166,10 @@ impl Inner {
     async fn open(self: &Arc<Self>, partition: usize, context: &Arc<TaskContext>) -> Result<Reading> {
         match (&self.chain.origin, &self.input) {
             (Origin::Storage(select), _) => {
-                let held = self.held(select, context).await?;
-                let range = self.share(held.series.len(), partition);
-                Ok(Reading::Storage(held, range))
+                let selection = self.selection(select).await?;
+                let pinned = MemoryConsumer::new("SeriesPipelineExec[samples]").register(context.memory_pool());
+                let chunks = self.share(selection.chunks(), partition);
+                Ok(Reading::Storage(Box::new(Stored { selection, chunks, chunk: None, pinned })))
             }
             (Origin::Input(shape), Some(input)) => Ok(Reading::Input(*shape, input.execute(partition, Arc::clone(context))?)),
             (Origin::Input(_), None) => Err(DataFusionError::Internal("a chain of operators lacks its input".to_owned())),
@@ -190,20 +179,18 @@ impl Inner {
     /// The next chunk, through all stages.
     async fn next(&self, reading: &mut Reading, values: &[Data]) -> Result<Option<Data>> {
         let (mut data, mut next) = match reading {
-            Reading::Storage(held, range) => {
-                if range.start >= range.end {
+            Reading::Storage(stored) => {
+                let series = stored.next(&self.state).await?;
+                if series.is_empty() {
                     return Ok(None);
                 }
-                let end = (range.start + CHUNK_SERIES).min(range.end);
-                let chunk = &held.series[range.start..end];
-                range.start = end;
                 tokio::task::consume_budget().await;
                 match self.chain.stages.first() {
                     Some(stage) => {
                         let scalars = &values[..stage.scalars];
-                        (self.state.evaluate(|cx| eval::step_raw(&stage.node, chunk, scalars, cx))?, 1)
+                        (self.state.evaluate(|cx| eval::step_raw(&stage.node, &series, scalars, cx))?, 1)
                     }
-                    None => (Data::Raw(chunk.to_vec()), 0),
+                    None => (Data::Raw(series), 0),
                 }
             }
             Reading::Input(shape, batches) => match batches.try_next().await? {
@@ -267,10 +254,39 @@ impl Inner {
     }
 }
 
-/// Where the next chunk of a partition comes from.
+/// Where the next series of a partition come from.
 enum Reading {
-    Storage(Arc<Held>, Range<usize>),
+    Storage(Box<Stored>),
     Input(Shape, SendableRecordBatchStream),
+}
+
+/// A partition's part of a selection.
+struct Stored {
+    selection: Arc<Selection>,
+    chunks: Range<usize>,
+    chunk: Option<Chunk>,
+    /// Memory of the blocks at hand.
+    pinned: MemoryReservation,
+}
+
+impl Stored {
+    /// The next series; none at the end.
+    async fn next(&mut self, state: &State) -> Result<Vec<RawSeries>> {
+        loop {
+            if let Some(chunk) = &mut self.chunk {
+                let series = chunk.next(CHUNK_SAMPLES);
+                if !series.is_empty() {
+                    state.count_samples(series.iter().map(|one| (one.floats.len() + one.histograms.len()) as u64).sum());
+                    return Ok(series);
+                }
+                self.chunk = None;
+                self.pinned.free();
+            }
+            let Some(at) = self.chunks.next() else { return Ok(Vec::new()) };
+            let chunk = self.selection.chunk(at, &self.pinned, &state.ticket).await;
+            self.chunk = Some(chunk.map_err(Error::into_plan)?);
+        }
+    }
 }
 
 /// One partition at work.
@@ -304,16 +320,6 @@ impl Part {
             self.ready.extend(batches);
         }
     }
-}
-
-/// Memory of a series, about.
-fn bytes_of(series: &RawSeries) -> usize {
-    let histograms: usize = series
-        .histograms
-        .iter()
-        .map(|sample| 256 + 8 * (sample.histogram.positive_counts.len() + sample.histogram.negative_counts.len()))
-        .sum();
-    128 + 8 * (series.times_ms.len() + series.floats.len() + series.starts_ms.len()) + histograms
 }
 
 impl ExecutionPlan for SeriesPipelineExec {

@@ -13,6 +13,7 @@ use promql::labels::Labels;
 
 use super::super::error::Error;
 use super::super::run::Ticket;
+use super::super::samples::Samples;
 use crate::view::View;
 
 /// Label sets by handle. Only grows; lives as long as the query.
@@ -53,6 +54,8 @@ impl Arena {
 pub(crate) struct State {
     /// What the query sees.
     pub(crate) view: Arc<View>,
+    /// Where samples come from.
+    pub(crate) store: Arc<Samples>,
     /// Label sets.
     pub(crate) arena: Arena,
     /// Samples it may hold.
@@ -68,9 +71,16 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(view: Arc<View>, budget: Budget, ticket: Ticket, partitions: usize, series_max: u64) -> Arc<Self> {
+    pub(crate) fn new(
+        view: Arc<View>,
+        store: Arc<Samples>,
+        budget: Budget,
+        ticket: Ticket,
+        partitions: usize,
+        series_max: u64,
+    ) -> Arc<Self> {
         let (arena, annotations, samples) = (Arena::default(), Mutex::default(), Default::default());
-        Arc::new(Self { view, arena, budget, ticket, partitions: partitions.max(1), series_max, annotations, samples })
+        Arc::new(Self { view, store, arena, budget, ticket, partitions: partitions.max(1), series_max, annotations, samples })
     }
 
     /// Runs `work` with a context of its own; what it annotates is kept.

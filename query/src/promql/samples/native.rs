@@ -1,16 +1,14 @@
-//! Native histograms by series.
+//! Rows of native histograms as the language has them.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, ListArray, PrimitiveArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMillisecondType};
-use promql::histogram::{BucketSpan, Histogram, ResetHint, tell_resets};
+use promql::histogram::{BucketSpan, Histogram, ResetHint};
 use promql::value::HistogramSample;
 
-use super::{Rows, ascending};
-
 /// The columns of [`catalog::schema`] but for the metric.
-const COLUMNS: [&str; 20] = [
+pub(super) const COLUMNS: [&str; 20] = [
     "sid",
     "ts",
     "start_ts",
@@ -33,45 +31,10 @@ const COLUMNS: [&str; 20] = [
     "negative_float_counts",
 ];
 
-/// Histograms gathered so far.
-pub(super) struct Columns {
-    series: Vec<Vec<HistogramSample>>,
-}
-
-impl Columns {
-    pub(super) fn new(series: usize) -> Self {
-        Self { series: vec![Vec::new(); series] }
-    }
-
-    /// What is read.
-    pub(super) fn columns(&self) -> &'static [&'static str] {
-        &COLUMNS
-    }
-
-    /// Takes rows; `None` when a column is missing.
-    pub(super) fn take(&mut self, rows: &Rows<'_>) -> Option<()> {
-        let reader = Reader::new(rows.batch)?;
-        let into = &mut self.series[rows.place];
-        for row in rows.rows.clone() {
-            into.push(reader.sample(row)?);
-        }
-        Some(())
-    }
-
-    /// The histograms of the series at `place`, which is empty then.
-    /// `floats_ms` are the times of its floats.
-    pub(super) fn series(&mut self, place: usize, floats_ms: &[i64]) -> Vec<HistogramSample> {
-        let mut samples = std::mem::take(&mut self.series[place]);
-        ascending(&mut samples, |sample| sample.time_ms);
-        tell_resets(floats_ms, &mut samples);
-        samples
-    }
-}
-
 type Numbers<'a, T> = &'a PrimitiveArray<T>;
 
 /// The columns of one batch.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     times: Numbers<'a, TimestampMillisecondType>,
     starts: Numbers<'a, TimestampMillisecondType>,
     schema: Numbers<'a, Int32Type>,
@@ -93,7 +56,8 @@ struct Side<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(batch: &'a RecordBatch) -> Option<Self> {
+    /// Of the columns [`COLUMNS`]; `None` when one is missing.
+    pub(super) fn new(batch: &'a RecordBatch) -> Option<Self> {
         let column = |name: &str| batch.column_by_name(name);
         let list = |name: &str| column(name)?.as_list_opt::<i32>();
         let int = |name: &str| column(name)?.as_primitive_opt::<Int64Type>();
@@ -125,7 +89,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn sample(&self, row: usize) -> Option<HistogramSample> {
+    /// The histogram of a row; `None` when it is none.
+    pub(super) fn sample(&self, row: usize) -> Option<HistogramSample> {
         let number = |(ints, floats): &(Numbers<'_, Int64Type>, Numbers<'_, Float64Type>)| match floats.is_valid(row) {
             true => floats.value(row),
             false if ints.is_valid(row) => ints.value(row) as f64,
