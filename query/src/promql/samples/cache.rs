@@ -90,13 +90,16 @@ struct FreshBlock {
     _batch: RecordBatch,
 }
 
+/// Of each tenant and table, in the order in which batches came.
+type FreshBlocks = HashMap<(TenantId, Table), Vec<Arc<FreshBlock>>>;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct SampleCache {
     blocks: Cache<Key, Decoded>,
     touched: SyncCache<Key, ()>,
     outlines: Cache<(TenantId, FileId), Arc<[RowGroup]>>,
-    fresh: Mutex<HashMap<(TenantId, Table), Vec<Arc<FreshBlock>>>>,
+    fresh: Mutex<FreshBlocks>,
 }
 
 impl SampleCache {
