@@ -1,19 +1,20 @@
-//! Functions of single samples.
+//! Functions of one sample: of a float, or of a histogram.
 
 use std::f64::consts::PI;
 
-use super::{kahan, native};
+use super::{kahan, max, min};
 use crate::ast::Function;
 use crate::histogram::Histogram;
 
-/// The function of a number. `None` for functions that take more, or none.
+/// What `function` makes of a float; `None` when it is no function of a float alone.
 pub fn of_float(function: Function) -> Option<fn(f64) -> f64> {
     Some(match function {
         Function::Abs => f64::abs,
         Function::Ceil => f64::ceil,
         Function::Floor => f64::floor,
-        Function::Exp => f64::exp,
         Function::Sqrt => f64::sqrt,
+        Function::Sgn => sign,
+        Function::Exp => f64::exp,
         Function::Ln => f64::ln,
         Function::Log2 => f64::log2,
         Function::Log10 => f64::log10,
@@ -29,23 +30,13 @@ pub fn of_float(function: Function) -> Option<fn(f64) -> f64> {
         Function::Asinh => f64::asinh,
         Function::Acosh => f64::acosh,
         Function::Atanh => f64::atanh,
-        Function::Rad => |v| v * PI / 180.0,
-        Function::Deg => |v| v * 180.0 / PI,
-        // Zero keeps its sign, NaN stays.
-        Function::Sgn => |v| {
-            if v < 0.0 {
-                -1.0
-            } else if v > 0.0 {
-                1.0
-            } else {
-                v
-            }
-        },
+        Function::Rad => |degrees| degrees * PI / 180.0,
+        Function::Deg => |radians| radians * 180.0 / PI,
         _ => return None,
     })
 }
 
-/// The number that a function makes of a native histogram. `None` for other functions.
+/// What `function` makes of a histogram; `None` when it is no function of a histogram alone.
 pub fn of_histogram(function: Function) -> Option<fn(&Histogram) -> f64> {
     Some(match function {
         Function::HistogramCount => |h| h.count,
@@ -57,24 +48,73 @@ pub fn of_histogram(function: Function) -> Option<fn(&Histogram) -> f64> {
     })
 }
 
-/// `value` between `min` and `max`. NaN if any of them is; the caller has ruled out `min > max`.
-pub fn clamp(value: f64, min: f64, max: f64) -> f64 {
-    if value.is_nan() || min.is_nan() || max.is_nan() { f64::NAN } else { value.min(max).max(min) }
+/// `clamp(value, least, most)`, where `least <= most`. For `clamp_min` and `clamp_max` the other bound is infinite.
+pub fn clamp(value: f64, least: f64, most: f64) -> f64 {
+    max(least, min(most, value))
 }
 
-/// To the nearest multiple of `to`; halves go up. By the inverse, as multiplying by a fraction loses less.
+/// `round(value, to)`: the nearest multiple of `to`, of two the upper one.
 pub fn round(value: f64, to: f64) -> f64 {
+    // Multiplying with the inverse gives back more of the decimals that people write.
     let inverse = 1.0 / to;
     (value * inverse + 0.5).floor() / inverse
 }
 
-/// The variance of the observations, each taken to be in the middle of its bucket.
+/// -1, 1, or what it is: zeros and NaN.
+fn sign(value: f64) -> f64 {
+    if value < 0.0 {
+        -1.0
+    } else if value > 0.0 {
+        1.0
+    } else {
+        value
+    }
+}
+
+/// The mean squared distance to the mean, with every observation in the middle of its bucket: the geometric one in exponential buckets,
+/// the arithmetic one in custom buckets, 0 in the zero bucket.
 fn variance(histogram: &Histogram) -> f64 {
     let mean = histogram.sum / histogram.count;
     let (mut sum, mut lost) = (0.0, 0.0);
-    for bucket in histogram.buckets().iter().filter(|b| b.count != 0.0) {
-        let delta = native::middle(histogram, bucket) - mean;
-        (sum, lost) = kahan(bucket.count * delta * delta, sum, lost);
+    for bucket in histogram.buckets().into_iter().filter(|bucket| bucket.count != 0.0) {
+        let middle = if histogram.is_custom() {
+            (bucket.upper + bucket.lower) / 2.0
+        } else if bucket.lower <= 0.0 && bucket.upper >= 0.0 {
+            0.0
+        } else {
+            (bucket.upper * bucket.lower).sqrt().copysign(bucket.upper)
+        };
+        let distance = middle - mean;
+        (sum, lost) = kahan(bucket.count * distance * distance, sum, lost);
     }
     (sum + lost) / histogram.count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_goes_up_at_ties() {
+        for (value, to, expected) in [(2.5, 1.0, 3.0), (-2.5, 1.0, -2.0), (1.25, 0.1, 1.3), (7.0, 5.0, 5.0), (8.0, -5.0, 10.0)] {
+            assert!((round(value, to) - expected).abs() < 1e-12, "round({value}, {to}) = {}", round(value, to));
+        }
+        assert!(round(1.0, 0.0).is_nan());
+    }
+
+    #[test]
+    fn clamps_keep_what_is_between() {
+        assert_eq!(clamp(5.0, 1.0, 3.0), 3.0);
+        assert_eq!(clamp(-5.0, 1.0, 3.0), 1.0);
+        assert!(clamp(f64::NAN, 1.0, 3.0).is_nan());
+        assert!(clamp(1.0, f64::NAN, 3.0).is_nan());
+        assert_eq!(clamp(5.0, 1.0, f64::INFINITY), 5.0);
+    }
+
+    #[test]
+    fn signs() {
+        let sgn = of_float(Function::Sgn).expect("a function of a float");
+        assert_eq!((sgn(-3.0), sgn(7.0), sgn(0.0)), (-1.0, 1.0, 0.0));
+        assert!(sgn(-0.0).is_sign_negative() && sgn(f64::NAN).is_nan());
+    }
 }

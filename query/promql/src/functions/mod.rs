@@ -4,7 +4,7 @@
 //! - [`classic`], [`native`]: quantiles and fractions of histograms.
 //! - [`range`]: the samples of a window in, one sample out.
 //! - [`fast`]: the floats of a series in, a number at each step out.
-//! - [`kahan`], [`quantile`]: what aggregations and ranges share.
+//! - [`kahan`], [`quantile()`]: what aggregations and ranges share.
 //!
 //! Source: Prometheus `promql/functions.go`, `promql/quantile.go`, `util/kahansum`.
 
@@ -12,42 +12,49 @@ pub mod classic;
 pub mod date;
 pub mod fast;
 pub mod instant;
+mod kahan;
 pub mod native;
+mod quantile;
 pub mod range;
 
-/// `sum + term` with what rounding lost so far in `lost` (Kahan's sum as Neumaier improved it): the new sum and loss. The total is
-/// `sum + lost`; of an infinite sum it is the sum alone.
-pub fn kahan(term: f64, sum: f64, lost: f64) -> (f64, f64) {
-    let total = sum + term;
-    if total.is_infinite() {
-        (total, 0.0)
-    } else if sum.abs() >= term.abs() {
-        (total, lost + ((sum - total) + term))
-    } else {
-        (total, lost + ((term - total) + sum))
-    }
-}
+pub use kahan::kahan;
+pub use quantile::quantile;
 
-/// The `q`-quantile of `values`, which it sorts; between two values by their distance. NaNs are the smallest.
-/// NaN of nothing or for a `q` that is none; infinite for a `q` outside 0 to 1.
-pub fn quantile(q: f64, values: &mut [f64]) -> f64 {
-    if values.is_empty() || q.is_nan() {
-        return f64::NAN;
-    }
-    if q < 0.0 {
-        return f64::NEG_INFINITY;
-    }
-    if q > 1.0 {
+/// The larger one as Go's `math.Max` has it: +Inf before NaN, NaN before the rest, 0 before -0.
+pub fn max(a: f64, b: f64) -> f64 {
+    if a == f64::INFINITY || b == f64::INFINITY {
         return f64::INFINITY;
     }
-    values.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan())));
-    let last = values.len() - 1;
-    let rank = q * last as f64;
-    let lower = (rank.floor().max(0.0) as usize).min(last);
-    let upper = (lower + 1).min(last);
-    let weight = rank - rank.floor();
-    values[lower] * (1.0 - weight) + values[upper] * weight
+    if a.is_nan() || b.is_nan() {
+        return f64::NAN;
+    }
+    if a == 0.0 && b == 0.0 {
+        return if a.is_sign_negative() { b } else { a };
+    }
+    if a > b { a } else { b }
+}
+
+/// The smaller one as Go's `math.Min` has it: -Inf before NaN, NaN before the rest, -0 before 0.
+pub fn min(a: f64, b: f64) -> f64 {
+    -max(-a, -b)
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extremes_are_those_of_go() {
+        #[track_caller]
+        fn check(a: f64, b: f64, least: f64, most: f64) {
+            let same = |x: f64, y: f64| x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan();
+            assert!(same(min(a, b), least) && same(min(b, a), least), "min {a} {b}");
+            assert!(same(max(a, b), most) && same(max(b, a), most), "max {a} {b}");
+        }
+        check(1.0, 2.0, 1.0, 2.0);
+        check(0.0, -0.0, -0.0, 0.0);
+        check(f64::NAN, 1.0, f64::NAN, f64::NAN);
+        check(f64::NAN, f64::INFINITY, f64::NAN, f64::INFINITY);
+        check(f64::NAN, f64::NEG_INFINITY, f64::NEG_INFINITY, f64::NAN);
+    }
+}

@@ -1,32 +1,15 @@
 //! Quantiles and fractions of native histograms.
 //!
-//! Within exponential buckets observations are spread evenly over the logarithm, in custom ones and the zero bucket evenly over the value. The
-//! zero bucket lies on the side of zero where there are buckets, if they are on one side only; the first custom bucket begins at 0 if it ends
-//! above it.
+//! Within an exponential bucket observations are taken to be spread evenly over the logarithm, in custom buckets and the zero bucket
+//! over the value. The zero bucket ends at 0 if there are buckets on one side of it only.
 
-use crate::annotation::Annotations;
+use crate::annotation::{Annotations, texts};
 use crate::ast::Span;
 use crate::histogram::{Bucket, Histogram};
 
-/// Where the observations of a bucket are taken to be: its geometric middle, or the arithmetic one where there is no such thing.
-pub(super) fn middle(histogram: &Histogram, bucket: &Bucket) -> f64 {
-    let (lower, upper) = (bucket.lower, bucket.upper);
-    if histogram.is_custom() {
-        return match (lower.is_finite(), upper.is_finite()) {
-            (true, true) => (lower + upper) / 2.0,
-            (false, true) if upper > 0.0 => upper / 2.0,
-            (false, true) => upper,
-            _ => lower,
-        };
-    }
-    if lower <= 0.0 && upper >= 0.0 {
-        return 0.0;
-    }
-    let middle = (upper * lower).sqrt();
-    if upper <= 0.0 { -middle } else { middle }
-}
-
-/// The `q`-quantile. NaN of no observations, and where the observations that decide it are NaN.
+/// The quantile `q` of `histogram`. Observations of NaN are in no bucket and count as the largest ones, which is told.
+///
+/// NaN when `q` is, when there are no observations, or when the quantile lies among the NaNs; infinite for a `q` outside `[0, 1]`.
 pub fn histogram_quantile(q: f64, histogram: &Histogram, metric: &str, span: Span, annotations: &mut Annotations) -> f64 {
     if q < 0.0 {
         return f64::NEG_INFINITY;
@@ -37,99 +20,91 @@ pub fn histogram_quantile(q: f64, histogram: &Histogram, metric: &str, span: Spa
     if histogram.count == 0.0 || q.is_nan() {
         return f64::NAN;
     }
-    let buckets = histogram.buckets();
-    let inside: f64 = buckets.iter().map(|b| b.count).sum();
-    // A sum that is NaN tells of observations that are NaN: they are in `count` but in no bucket, above everything.
-    let has_nan = histogram.sum.is_nan() && !histogram.is_custom() && inside < histogram.count;
-    let rank = q * histogram.count;
-    // From the nearer end, so that less is lost by adding up; not where NaNs are on that end.
-    let found = if has_nan || q < 0.5 { find(&buckets, rank) } else { find_from_above(&buckets, (1.0 - q) * histogram.count) };
-    let name = if metric.is_empty() { String::new() } else { format!(" for metric name {metric:?}") };
-    if has_nan {
-        let beyond = rank > inside;
-        let result = if beyond { "result is NaN" } else { "result is skewed higher" };
-        annotations.info(span, format!("input to histogram_quantile has NaN observations, {result}{name}"));
-        if beyond {
+    let has_nan = histogram.sum.is_nan();
+    let from_below = has_nan || q < 0.5;
+    let mut buckets = histogram.buckets();
+    if !from_below {
+        buckets.reverse();
+    }
+    let rank = if from_below { q } else { 1.0 - q } * histogram.count;
+    let (at, count) = reach(rank, &buckets);
+    let mut bucket = buckets.get(at).or(buckets.last()).copied().unwrap_or(NO_BUCKET);
+    if let Some(value) = bound_zero(&mut bucket, histogram) {
+        return value;
+    }
+    let count = count.min(histogram.count);
+    if count < rank {
+        if has_nan {
+            annotations.put(texts::quantile_is_nan(span, metric));
             return f64::NAN;
         }
+        return bucket.upper; // no histogram that was observed is like this
     }
-    let Some((bucket, rank)) = found else { return f64::NAN };
-    let bucket = placed(histogram, bucket);
+    let within = if from_below { rank - (count - bucket.count) } else { count - rank };
+    if has_nan {
+        let rest = buckets.get(at + 1..).unwrap_or_default();
+        if rest.iter().fold(count, |sum, b| sum + b.count) < histogram.count {
+            annotations.put(texts::quantile_is_skewed(span, metric));
+        }
+        // From here on Prometheus speaks of the last bucket.
+        bucket = rest.last().copied().unwrap_or(bucket);
+    }
+    let part = within / bucket.count;
+    if histogram.is_custom() || (bucket.lower <= 0.0 && bucket.upper >= 0.0) {
+        return bucket.lower + (bucket.upper - bucket.lower) * part;
+    }
+    let (lower, upper) = (bucket.lower.abs().log2(), bucket.upper.abs().log2());
+    if bucket.lower > 0.0 {
+        return (lower + (upper - lower) * part).exp2();
+    }
+    -(upper + (lower - upper) * (1.0 - part)).exp2()
+}
+
+/// What stands for a bucket where there is none at all.
+const NO_BUCKET: Bucket = Bucket { lower: 0.0, upper: 0.0, lower_inclusive: false, upper_inclusive: false, count: 0.0, index: 0 };
+
+/// The first bucket at which the counts add up to `rank`, or the number of buckets; and what they add up to there.
+fn reach(rank: f64, buckets: &[Bucket]) -> (usize, f64) {
+    let mut count = 0.0;
+    for (at, bucket) in buckets.iter().enumerate().filter(|(_, bucket)| bucket.count != 0.0) {
+        count += bucket.count;
+        if count >= rank {
+            return (at, count);
+        }
+    }
+    (buckets.len(), count)
+}
+
+/// Lets the zero bucket, or the first custom bucket, end at 0 where it should; the quantile itself where it lies in a custom bucket that
+/// has no end.
+fn bound_zero(bucket: &mut Bucket, histogram: &Histogram) -> Option<f64> {
     if histogram.is_custom() {
         if bucket.lower == f64::NEG_INFINITY {
-            return bucket.upper;
-        }
-        if bucket.upper == f64::INFINITY {
-            return bucket.lower;
-        }
-    }
-    let part = rank / bucket.count;
-    between(histogram, &bucket, part)
-}
-
-/// The value below which `part` of the bucket's observations are.
-fn between(histogram: &Histogram, bucket: &Bucket, part: f64) -> f64 {
-    let (lower, upper) = (bucket.lower, bucket.upper);
-    if is_linear(histogram, bucket) {
-        return lower + (upper - lower) * part;
-    }
-    if lower > 0.0 {
-        let (low, high) = (lower.log2(), upper.log2());
-        return f64::exp2(low + (high - low) * part);
-    }
-    let (low, high) = ((-upper).log2(), (-lower).log2());
-    -f64::exp2(low + (high - low) * (1.0 - part))
-}
-
-fn is_linear(histogram: &Histogram, bucket: &Bucket) -> bool {
-    histogram.is_custom() || (bucket.lower <= 0.0 && bucket.upper >= 0.0)
-}
-
-/// The first bucket up to whose end there are at least `rank` observations, and how many of those are in it.
-fn find(buckets: &[Bucket], rank: f64) -> Option<(Bucket, f64)> {
-    let mut below = 0.0;
-    let mut last = None;
-    for bucket in buckets.iter().filter(|b| b.count != 0.0) {
-        last = Some((*bucket, bucket.count));
-        if below + bucket.count >= rank {
-            return Some((*bucket, rank - below));
-        }
-        below += bucket.count;
-    }
-    last
-}
-
-/// As [`find`], with `above` observations above the value looked for.
-fn find_from_above(buckets: &[Bucket], above: f64) -> Option<(Bucket, f64)> {
-    let mut seen = 0.0;
-    let mut last = None;
-    for bucket in buckets.iter().rev().filter(|b| b.count != 0.0) {
-        last = Some((*bucket, 0.0));
-        if seen + bucket.count >= above {
-            return Some((*bucket, bucket.count - (above - seen)));
-        }
-        seen += bucket.count;
-    }
-    last
-}
-
-/// The bucket with the bounds that its observations can have.
-fn placed(histogram: &Histogram, mut bucket: Bucket) -> Bucket {
-    if histogram.is_custom() {
-        if bucket.lower == f64::NEG_INFINITY && bucket.upper > 0.0 && bucket.upper.is_finite() {
+            if bucket.upper <= 0.0 {
+                return Some(bucket.upper);
+            }
             bucket.lower = 0.0;
+        } else if bucket.upper == f64::INFINITY {
+            return Some(bucket.lower);
         }
     } else if bucket.lower < 0.0 && bucket.upper > 0.0 {
-        match (histogram.negative_counts.is_empty(), histogram.positive_counts.is_empty()) {
-            (true, false) => bucket.lower = 0.0,
-            (false, true) => bucket.upper = 0.0,
-            _ => {}
-        }
+        one_sided(bucket, histogram);
     }
-    bucket
+    None
 }
 
-/// The part of the observations between `lower` and `upper`; observations that are NaN are in no such part.
+/// Takes away the side of the zero bucket on which there are no others.
+fn one_sided(zero: &mut Bucket, histogram: &Histogram) {
+    match (histogram.negative_counts.is_empty(), histogram.positive_counts.is_empty()) {
+        (true, false) => zero.lower = 0.0,
+        (false, true) => zero.upper = 0.0,
+        _ => {}
+    }
+}
+
+/// The part of all observations that lies between `lower` and `upper`. Observations of NaN are in no such part, which is told.
+///
+/// NaN when a bound is or when there are no observations; 0 when `lower >= upper`.
 pub fn histogram_fraction(
     lower: f64,
     upper: f64,
@@ -141,40 +116,120 @@ pub fn histogram_fraction(
     if histogram.count == 0.0 || lower.is_nan() || upper.is_nan() {
         return f64::NAN;
     }
-    let buckets = histogram.buckets();
-    if histogram.sum.is_nan() && !histogram.is_custom() && buckets.iter().map(|b| b.count).sum::<f64>() < histogram.count {
-        let name = if metric.is_empty() { String::new() } else { format!(" for metric name {metric:?}") };
-        annotations
-            .info(span, format!("input to histogram_fraction has NaN observations, which are excluded from all fractions{name}"));
-    }
     if lower >= upper {
         return 0.0;
     }
-    (rank_of(upper, histogram, &buckets) - rank_of(lower, histogram, &buckets)) / histogram.count
+    let buckets = histogram.buckets();
+    let all = if histogram.sum.is_nan() {
+        let all = buckets.iter().map(|bucket| bucket.count).sum();
+        if all < histogram.count {
+            annotations.put(texts::fraction_without_nan(span, metric));
+        }
+        all
+    } else {
+        histogram.count
+    };
+    let at_most = |bound| count_below(bound, &buckets, histogram).filter(|count| *count <= all).unwrap_or(all);
+    (at_most(upper) - at_most(lower)) / histogram.count
 }
 
-/// How many observations are taken to be below `value`.
-fn rank_of(value: f64, histogram: &Histogram, buckets: &[Bucket]) -> f64 {
+/// How many observations lie below `bound`; `None` when it is in no bucket.
+fn count_below(bound: f64, buckets: &[Bucket], histogram: &Histogram) -> Option<f64> {
     let mut below = 0.0;
-    for bucket in buckets.iter().filter(|b| b.count != 0.0) {
-        let placed = placed(histogram, *bucket);
-        if value >= placed.upper {
-            below += bucket.count;
-            continue;
+    for bucket in buckets {
+        let mut bucket = *bucket;
+        let is_zero = bucket.lower <= 0.0 && bucket.upper >= 0.0;
+        if is_zero {
+            one_sided(&mut bucket, histogram);
         }
-        if value <= placed.lower {
-            break;
+        if bucket.lower >= bound {
+            return Some(below);
         }
-        let part = match (placed.lower.is_finite(), placed.upper.is_finite()) {
-            (true, true) if is_linear(histogram, &placed) => (value - placed.lower) / (placed.upper - placed.lower),
-            (true, true) if placed.lower > 0.0 => (value / placed.lower).log2() / (placed.upper / placed.lower).log2(),
-            (true, true) => 1.0 - (value / placed.upper).log2() / (placed.lower / placed.upper).log2(),
-            // Everything in a bucket without end lies beyond.
-            (true, false) => 0.0,
-            _ => 1.0,
-        };
-        below += bucket.count * part;
-        break;
+        if bucket.upper > bound {
+            let linear = histogram.is_custom() || is_zero;
+            // A bucket without a beginning cannot be divided: all of it is below.
+            let whole = linear && bucket.lower == f64::NEG_INFINITY;
+            return Some(if whole { bucket.count } else { below + bucket.count * bucket.part_below(bound, linear) });
+        }
+        below += bucket.count;
     }
-    below
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::annotation::Severity;
+    use crate::histogram::{CUSTOM_BUCKETS, Side};
+
+    fn exponential(zero: (f64, f64), positive: &[(i32, f64)], negative: &[(i32, f64)]) -> Histogram {
+        let mut h = Histogram { zero_threshold: zero.0, zero_count: zero.1, ..Histogram::default() };
+        h.set_sides(&Side(positive.to_vec()), &Side(negative.to_vec()));
+        h.count = zero.1 + positive.iter().chain(negative).map(|(_, count)| count).sum::<f64>();
+        h
+    }
+
+    fn custom(bounds: &[f64], counts: &[(i32, f64)]) -> Histogram {
+        let mut h = exponential((0.0, 0.0), counts, &[]);
+        (h.schema, h.custom_bounds) = (CUSTOM_BUCKETS, bounds.to_vec());
+        h
+    }
+
+    #[track_caller]
+    fn check_quantile(histogram: &Histogram, q: f64, expected: f64, told: &str) {
+        let mut annotations = Annotations::default();
+        let found = histogram_quantile(q, histogram, "", Span::default(), &mut annotations);
+        let same = (found - expected).abs() < 1e-9 || found == expected || found.is_nan() && expected.is_nan();
+        assert!(same, "{q} of {histogram}: {found}");
+        let texts = annotations.texts(Severity::Info, "", 0).concat();
+        assert!(texts.contains(told) && texts.is_empty() == told.is_empty(), "{texts}");
+    }
+
+    #[test]
+    fn quantiles_lie_where_observations_are() {
+        let h = exponential((0.001, 0.0), &[(1, 4.0), (2, 4.0)], &[]);
+        check_quantile(&h, 0.25, 2f64.sqrt(), ""); // the logarithmic middle of (1, 2]
+        check_quantile(&h, 0.5, 2.0, "");
+        check_quantile(&h, 1.0, 4.0, "");
+        check_quantile(&h, -0.1, f64::NEG_INFINITY, "");
+        check_quantile(&h, 1.1, f64::INFINITY, "");
+        check_quantile(&h, f64::NAN, f64::NAN, "");
+        check_quantile(&exponential((0.5, 4.0), &[(1, 4.0)], &[]), 0.25, 0.25, ""); // a zero bucket of positive numbers
+        check_quantile(&exponential((0.5, 4.0), &[(1, 2.0)], &[(1, 2.0)]), 0.5, 0.0, "");
+        check_quantile(&exponential((0.0, 0.0), &[], &[(1, 4.0)]), 0.5, -(2f64.sqrt()), "");
+        check_quantile(&exponential((0.0, 0.0), &[], &[]), 0.5, f64::NAN, "");
+        let h = custom(&[5.0, 10.0], &[(0, 2.0), (1, 2.0), (2, 4.0)]);
+        check_quantile(&h, 0.125, 2.5, "");
+        check_quantile(&h, 0.375, 7.5, "");
+        check_quantile(&h, 0.9, 10.0, "");
+        check_quantile(&custom(&[-5.0, 10.0], &[(0, 2.0)]), 0.5, -5.0, "");
+    }
+
+    #[test]
+    fn nan_observations_are_the_largest() {
+        let mut h = exponential((0.0, 0.0), &[(1, 4.0)], &[]);
+        (h.count, h.sum) = (8.0, f64::NAN);
+        check_quantile(&h, 0.25, 2f64.sqrt(), "result is skewed higher");
+        check_quantile(&h, 0.75, f64::NAN, "result is NaN");
+        h.count = 4.0; // both infinities were observed
+        check_quantile(&h, 0.5, 2f64.sqrt(), "");
+    }
+
+    #[test]
+    fn fractions_undo_quantiles() {
+        #[track_caller]
+        fn check(histogram: &Histogram, lower: f64, upper: f64, expected: f64) {
+            let found = histogram_fraction(lower, upper, histogram, "", Span::default(), &mut Annotations::default());
+            assert!((found - expected).abs() < 1e-9, "({lower}, {upper}] of {histogram}: {found}");
+        }
+        let h = exponential((0.001, 0.0), &[(1, 4.0), (2, 4.0)], &[]);
+        check(&h, f64::NEG_INFINITY, 2f64.sqrt(), 0.25);
+        check(&h, 2f64.sqrt(), f64::INFINITY, 0.75);
+        check(&h, 1.0, 4.0, 1.0);
+        check(&h, 3.0, 2.0, 0.0);
+        check(&exponential((0.0, 0.0), &[], &[(1, 4.0)]), f64::NEG_INFINITY, -(2f64.sqrt()), 0.5);
+        check(&custom(&[5.0, 10.0], &[(0, 2.0), (1, 2.0), (2, 4.0)]), 7.5, 20.0, 0.125);
+        check(&custom(&[5.0], &[(0, 2.0), (1, 2.0)]), f64::NEG_INFINITY, 1.0, 0.1); // from 0 on
+        check(&custom(&[-5.0], &[(0, 2.0), (1, 2.0)]), f64::NEG_INFINITY, -7.0, 0.5);
+    }
 }

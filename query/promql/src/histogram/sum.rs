@@ -224,7 +224,7 @@ impl HistogramSum {
                 (count, threshold) = other.zero_count_at(self.zero_threshold);
             }
             if threshold > self.zero_threshold {
-                threshold = self.widen_zero(threshold);
+                self.widen_zero(threshold);
             }
             if threshold.is_nan() || self.zero_threshold.is_nan() {
                 break;
@@ -233,8 +233,8 @@ impl HistogramSum {
         count
     }
 
-    /// Widens the zero bucket to at least `threshold` and takes in the buckets it covers; the width it then has.
-    fn widen_zero(&mut self, threshold: f64) -> f64 {
+    /// Widens the zero bucket to at least `threshold` and takes in the buckets it covers.
+    fn widen_zero(&mut self, threshold: f64) {
         let now = self.value();
         let (_, threshold) = now.zero_count_at(threshold);
         for side in [&mut self.positive, &mut self.negative] {
@@ -244,7 +244,6 @@ impl HistogramSum {
             }
         }
         self.zero_threshold = threshold;
-        threshold
     }
 }
 

@@ -1,31 +1,28 @@
 //! The parts of a histogram below and above a value: `</` and `>/`.
 //!
-//! A bucket that the value cuts keeps a part of its count: by logarithm in exponential buckets, by length in custom ones and the zero
-//! bucket. The zero bucket lies on the side of zero where there are buckets, if they are on one side only; the first custom bucket begins
-//! at 0 if it ends above it. Buckets without end are not cut: a trim takes all of them or nothing. If anything went, `count` is the sum of what is left
-//! and `sum` takes every observation to be in the middle of its bucket.
+//! A bucket that the value cuts keeps a part of its count: by logarithm in exponential buckets, by length in custom ones and in the zero
+//! bucket, which lies on the side of zero where there are observations if they are on one side only. A first custom bucket that ends above 0 is
+//! cut as if it began there; other buckets without end are kept or dropped as a whole. If anything went, `count` is the sum of what is left,
+//! and `sum` takes every observation to be in the middle of what is left of its bucket.
 
 use super::{Bucket, Histogram, Side};
 
+/// The part that is kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Keep {
+    Below(f64),
+    Above(f64),
+}
+
 /// What is kept of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Kept {
     count: f64,
     /// Where its observations are taken to be.
     middle: f64,
 }
 
-/// The part that is kept, as half-open ends.
-#[derive(Clone, Copy, PartialEq)]
-enum Keep {
-    Below(f64),
-    Above(f64),
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Scale {
-    Linear,
-    Logarithmic,
-}
+const NOTHING: Kept = Kept { count: 0.0, middle: 0.0 };
 
 impl Histogram {
     /// What is at most `value`.
@@ -41,92 +38,121 @@ impl Histogram {
     }
 
     fn trimmed(&self, keep: Keep) -> Self {
-        let mut result = self.clone();
         let (mut count, mut sum, mut trimmed) = (0.0, 0.0, false);
-        let mut take = |bucket: Bucket, scale: Scale| {
-            let kept = keep.part_of(&bucket, scale);
-            trimmed |= kept.count != bucket.count;
+        let mut take = |before: f64, kept: Kept| {
             count += kept.count;
-            if kept.count != 0.0 {
-                sum += kept.count * kept.middle;
-            }
+            sum += kept.middle * kept.count;
+            trimmed |= kept.count != before;
             kept.count
         };
-        let scale = if self.is_custom() { Scale::Linear } else { Scale::Logarithmic };
-        let positive = self.positive().0.into_iter().map(|(index, count)| {
-            let mut bucket = self.positive_bucket(index, count);
-            if self.is_custom() && bucket.lower == f64::NEG_INFINITY && bucket.upper > 0.0 && bucket.upper.is_finite() {
-                bucket.lower = 0.0;
-            }
-            (index, take(bucket, scale))
-        });
-        let positive = Side(positive.collect()).without_empty();
-        let negative =
-            self.negative().0.into_iter().map(|(index, count)| (index, take(self.negative_bucket(index, count), scale)));
-        let negative = Side(negative.collect()).without_empty();
-        if !self.is_custom() && self.zero_count != 0.0 {
-            let mut zero = self.zero_bucket();
-            match (self.negative_counts.is_empty(), self.positive_counts.is_empty()) {
-                (true, false) => zero.lower = 0.0,
-                (false, true) => zero.upper = 0.0,
-                _ => {}
-            }
-            result.zero_count = take(zero, Scale::Linear);
-        }
+        let custom = self.is_custom();
+        let mut side = |side: Side, bucket: &dyn Fn(i32, f64) -> Bucket| {
+            let kept = side.0.into_iter().map(|(index, count)| match count {
+                0.0 => (index, 0.0),
+                _ => (index, take(count, keep.of_bucket(&bucket(index, count), custom))),
+            });
+            Side(kept.collect()).without_empty()
+        };
+        let positive = side(self.positive(), &|index, count| self.positive_bucket(index, count));
+        let negative = side(self.negative(), &|index, count| self.negative_bucket(index, count));
+        let zero = (self.zero_count > 0.0).then(|| take(self.zero_count, keep.of_zero(self)));
         if !trimmed {
-            return result;
+            return self.clone();
         }
+        let mut result = Self { count, sum, zero_count: zero.unwrap_or(self.zero_count), ..self.clone() };
         result.set_sides(&positive, &negative);
-        (result.count, result.sum) = (count, sum);
         result
     }
 }
 
 impl Keep {
-    fn part_of(self, bucket: &Bucket, scale: Scale) -> Kept {
+    fn of_bucket(self, bucket: &Bucket, custom: bool) -> Kept {
         let Bucket { lower, upper, count, .. } = *bucket;
-        let nothing = Kept { count: 0.0, middle: 0.0 };
-        let (cut, all, none) = match self {
-            Self::Below(cut) => (cut, upper <= cut, lower >= cut || cut.is_nan()),
-            Self::Above(cut) => (cut, lower >= cut, upper <= cut || cut.is_nan()),
+        let inside = match self {
+            Self::Below(cut) if upper <= cut => return Kept { count, middle: middle(lower, upper, custom) },
+            Self::Below(cut) => lower < cut,
+            Self::Above(cut) if lower >= cut => return Kept { count, middle: middle(lower, upper, custom) },
+            Self::Above(cut) => upper > cut,
         };
-        if all {
-            return Kept { count, middle: middle(lower, upper, scale) };
+        if !inside {
+            return NOTHING;
         }
-        if none {
-            return nothing;
+        if lower.is_infinite() || upper.is_infinite() {
+            return self.of_endless(bucket);
         }
-        match (self, lower.is_finite(), upper.is_finite()) {
-            // A bucket without an end on the side that stays is kept whole, with everything at the cut; one without an end on the other goes.
-            (Self::Above(_), true, false) | (Self::Below(_), false, true) => Kept { count, middle: cut },
-            (_, true, true) => {
-                let below = share_below(lower, upper, cut, scale);
-                match self {
-                    Self::Below(_) => Kept { count: count * below, middle: middle(lower, cut, scale) },
-                    Self::Above(_) => Kept { count: count * (1.0 - below), middle: middle(cut, upper, scale) },
+        match self {
+            Self::Below(cut) => Kept { count: below(bucket, cut, custom), middle: middle(lower, cut, custom) },
+            Self::Above(cut) => Kept { count: count - below(bucket, cut, custom), middle: middle(cut, upper, custom) },
+        }
+    }
+
+    /// Of a bucket that has no end on one side at least, and in which the cut lies.
+    fn of_endless(self, bucket: &Bucket) -> Kept {
+        let Bucket { lower, upper, count, .. } = *bucket;
+        let ends_above_zero = upper > 0.0 && upper.is_finite();
+        match self {
+            Self::Below(cut) if lower == f64::NEG_INFINITY && cut > 0.0 && ends_above_zero => {
+                Kept { count: count * cut / upper, middle: cut / 2.0 }
+            }
+            Self::Below(cut) if lower == f64::NEG_INFINITY && upper <= 0.0 => Kept { count, middle: cut },
+            Self::Above(cut) if lower == f64::NEG_INFINITY && cut >= 0.0 && ends_above_zero => {
+                Kept { count: count * (1.0 - cut / upper), middle: (cut + upper) / 2.0 }
+            }
+            Self::Above(cut) if lower.is_finite() && cut >= lower => Kept { count, middle: cut },
+            // Where in it the observations lie is not known.
+            Self::Below(_) | Self::Above(_) => NOTHING,
+        }
+    }
+
+    fn of_zero(self, histogram: &Histogram) -> Kept {
+        let Bucket { mut lower, mut upper, count, .. } = histogram.zero_bucket();
+        let observed = |counts: &[f64]| counts.iter().any(|count| *count != 0.0);
+        match (observed(&histogram.negative_counts), observed(&histogram.positive_counts)) {
+            (true, false) => upper = 0.0,
+            (false, true) => lower = 0.0,
+            _ => {}
+        }
+        let all = Kept { count, middle: (lower + upper) / 2.0 };
+        match self {
+            Self::Below(cut) | Self::Above(cut) if cut <= lower => {
+                if matches!(self, Self::Above(_)) {
+                    all
+                } else {
+                    NOTHING
                 }
             }
-            _ => nothing,
+            Self::Below(cut) | Self::Above(cut) if cut >= upper => {
+                if matches!(self, Self::Below(_)) {
+                    all
+                } else {
+                    NOTHING
+                }
+            }
+            Self::Below(cut) => Kept { count: count * ((cut - lower) / (upper - lower)), middle: (lower + cut) / 2.0 },
+            Self::Above(cut) => Kept { count: count * ((upper - cut) / (upper - lower)), middle: (cut + upper) / 2.0 },
         }
     }
 }
 
-/// Which part of the bucket's observations is below `cut`, which lies within.
-fn share_below(lower: f64, upper: f64, cut: f64, scale: Scale) -> f64 {
-    match scale {
-        Scale::Linear => (cut - lower) / (upper - lower),
-        Scale::Logarithmic if lower < 0.0 => 1.0 - share_below(-upper, -lower, -cut, scale),
-        Scale::Logarithmic => (cut.log2() - lower.log2()) / (upper.log2() - lower.log2()),
+/// How many of the bucket's observations are below `cut`.
+fn below(bucket: &Bucket, cut: f64, linear: bool) -> f64 {
+    if cut <= bucket.lower {
+        0.0
+    } else if cut >= bucket.upper {
+        bucket.count
+    } else {
+        bucket.count * bucket.part_below(cut, linear)
     }
 }
 
-fn middle(lower: f64, upper: f64, scale: Scale) -> f64 {
-    match (lower.is_finite(), upper.is_finite(), scale) {
-        (true, true, Scale::Linear) => (lower + upper) / 2.0,
-        (true, true, Scale::Logarithmic) if lower < 0.0 => -(lower * upper).sqrt(),
-        (true, true, Scale::Logarithmic) => (lower * upper).sqrt(),
-        (true, false, _) => lower,
-        (false, true, _) => upper,
-        (false, false, _) => 0.0,
+/// Where the observations between two bounds are taken to be.
+fn middle(lower: f64, upper: f64, linear: bool) -> f64 {
+    match (lower.is_finite(), upper.is_finite()) {
+        (true, true) if linear => (lower + upper) / 2.0,
+        (true, true) => (lower * upper).abs().sqrt().copysign(lower + upper),
+        (true, false) => lower,
+        (false, true) if upper > 0.0 => upper / 2.0,
+        (false, true) => upper,
+        (false, false) => 0.0,
     }
 }

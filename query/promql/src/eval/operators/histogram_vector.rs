@@ -11,9 +11,10 @@
 use std::collections::HashMap;
 
 use super::{Names, Unite};
+use crate::annotation::{Fixed, texts};
 use crate::ast::Span;
 use crate::eval::{EvalContext, EvalError, context};
-use crate::functions::classic::{Bucket, Fixed, bucket_fraction, bucket_quantile};
+use crate::functions::classic::{Bucket, bucket_fraction, bucket_quantile};
 use crate::functions::native::{histogram_fraction, histogram_quantile};
 use crate::labels::Labels;
 use crate::print;
@@ -75,17 +76,13 @@ impl HistogramVector {
         }
         let groups = self.groups(vector, cx)?;
         let mut out = Vec::new();
-        let mut fixed: Vec<(String, Fixed)> = Vec::new();
         for group in &groups {
             cx.tick()?;
             match &self.function {
-                HistogramFunction::Quantile => out.push(self.group(grid, group, scalars, &mut fixed, cx)),
-                HistogramFunction::Fraction => out.push(self.group(grid, group, scalars, &mut fixed, cx)),
-                HistogramFunction::Quantiles(label) => self.quantiles(grid, group, label, scalars, &mut fixed, &mut out, cx),
+                HistogramFunction::Quantile => out.push(self.group(grid, group, scalars, cx)),
+                HistogramFunction::Fraction => out.push(self.group(grid, group, scalars, cx)),
+                HistogramFunction::Quantiles(label) => self.quantiles(grid, group, label, scalars, &mut out, cx),
             }
-        }
-        for (metric, fixed) in fixed {
-            fixed.annotate(&metric, self.vector_span, &mut cx.annotations);
         }
         out.retain(|s| !s.is_empty());
         let out = Unite::Merge.apply(out)?;
@@ -96,7 +93,7 @@ impl HistogramVector {
     fn check_quantiles(&self, scalars: &[&[f64]], cx: &mut EvalContext<'_>) {
         for (values, span) in scalars.iter().zip(&self.scalar_spans) {
             for q in values.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
-                cx.annotations.warn(*span, format!("quantile value should be between 0 and 1, got {}", print::float(*q)));
+                cx.annotations.put(texts::invalid_quantile(*span, *q));
             }
         }
     }
@@ -120,8 +117,8 @@ impl HistogramVector {
                         groups[at].classic.push((upper, series));
                     }
                     Err(_) => {
-                        let text = format!("bucket label \"le\" is missing or has a malformed value of {bound:?}");
-                        cx.annotations.warn(self.vector_span, text + &self.for_metric(&series.labels));
+                        let metric = self.metric(&series.labels);
+                        cx.annotations.put(texts::bad_bucket_label(self.vector_span, metric, bound));
                     }
                 }
             }
@@ -144,22 +141,8 @@ impl HistogramVector {
         if self.names == Names::Late { labels.metric() } else { "" }
     }
 
-    fn for_metric(&self, labels: &Labels) -> String {
-        match self.metric(labels) {
-            "" => String::new(),
-            name => format!(" for metric name {name:?}"),
-        }
-    }
-
     /// One value per step of a group.
-    fn group(
-        &self,
-        grid: Grid,
-        group: &Group<'_>,
-        scalars: &[&[f64]],
-        fixed: &mut Vec<(String, Fixed)>,
-        cx: &mut EvalContext<'_>,
-    ) -> StepSeries {
+    fn group(&self, grid: Grid, group: &Group<'_>, scalars: &[&[f64]], cx: &mut EvalContext<'_>) -> StepSeries {
         let mut out = StepSeries::empty(group.labels.clone(), grid.len());
         self.names.drop(&mut out);
         let metric = self.metric(&group.labels).to_owned();
@@ -171,8 +154,7 @@ impl HistogramVector {
             let native = group.native.iter().find_map(|s| s.histogram(at));
             let value = match native {
                 Some(_) if !buckets.is_empty() => {
-                    let text = "vector contains a mix of classic and native histograms".to_owned();
-                    cx.annotations.warn(self.vector_span, text + &self.for_metric(&group.labels));
+                    cx.annotations.put(texts::mixed_classic_native(self.vector_span, &metric));
                     continue;
                 }
                 None if buckets.is_empty() => continue,
@@ -185,12 +167,9 @@ impl HistogramVector {
                 }
                 None => {
                     let quantile = bucket_quantile(scalars[0][at], &mut buckets);
-                    if let Some(new) = quantile.fixed {
-                        let new = Fixed { first_ms: time_ms, last_ms: time_ms, ..new };
-                        match fixed.iter_mut().find(|(name, _)| *name == metric) {
-                            Some((_, before)) => before.merge(&new),
-                            None => fixed.push((metric.clone(), new)),
-                        }
+                    if let Some(fixed) = quantile.fixed {
+                        let fixed = Fixed { first_ms: time_ms, last_ms: time_ms, ..fixed };
+                        cx.annotations.put(texts::forced_monotonicity(self.vector_span, &metric, fixed));
                     }
                     quantile.value
                 }
@@ -208,12 +187,11 @@ impl HistogramVector {
         group: &Group<'_>,
         label: &str,
         scalars: &[&[f64]],
-        fixed: &mut Vec<(String, Fixed)>,
         out: &mut Vec<StepSeries>,
         cx: &mut EvalContext<'_>,
     ) {
         for quantiles in scalars {
-            let values = self.group(grid, group, &[quantiles], fixed, cx);
+            let values = self.group(grid, group, &[quantiles], cx);
             let mut places: HashMap<u64, usize> = HashMap::new();
             for at in (0..grid.len()).filter(|at| values.present[*at]) {
                 let place = *places.entry(quantiles[at].to_bits()).or_insert_with(|| {

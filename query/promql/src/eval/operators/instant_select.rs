@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::Names;
 use super::select::Reference;
-use crate::annotation::Annotations;
+use crate::annotation::{Annotations, texts};
 use crate::ast::Span;
 use crate::eval::{EvalContext, EvalError, context};
 use crate::functions::range::interpolate_histograms;
@@ -151,10 +151,7 @@ impl InstantSelect {
                         out.set_histogram(at, value);
                     }
                 }
-                (false, false) => annotations.warn(
-                    self.span,
-                    format!("encountered a mix of histograms and floats for metric name {:?}", raw.labels.metric()),
-                ),
+                (false, false) => annotations.put(texts::mixed_kinds(self.span, raw.labels.metric())),
             }
         }
         out
@@ -178,11 +175,7 @@ impl InstantSelect {
             return Some(Arc::new(unknown));
         };
         if before.histogram.is_custom() != after.histogram.is_custom() {
-            let text = format!(
-                "vector contains a mix of histograms with exponential and custom buckets schemas for metric name {:?}",
-                raw.labels.metric()
-            );
-            annotations.warn(self.span, text);
+            annotations.put(texts::mixed_layouts(self.span, raw.labels.metric()));
             return None;
         }
         let gauge = |h: &HistogramSample| h.histogram.reset_hint == ResetHint::Gauge;

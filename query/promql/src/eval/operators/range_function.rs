@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::Names;
 use super::select::Window;
+use crate::annotation::texts;
 use crate::ast::{Extension, Function, Span};
 use crate::eval::{EvalContext, EvalError, context};
 use crate::functions::fast::{self, Floats, Steps, Sweep, Windows};
@@ -216,14 +217,10 @@ impl RangeFunction {
         if self.type_labels {
             let kind = out.labels.get(TYPE);
             if !matches!(kind, "counter" | "histogram") {
-                let text = format!(
-                    "metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got {kind:?}: {metric:?}"
-                );
-                cx.annotations.info(self.range_span, text);
+                cx.annotations.put(texts::possibly_no_counter_type(self.range_span, metric, kind));
             }
         } else if !["_total", "_sum", "_count", "_bucket"].iter().any(|end| metric.ends_with(end)) {
-            let text = format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {metric:?}");
-            cx.annotations.info(self.range_span, text);
+            cx.annotations.put(texts::possibly_no_counter(self.range_span, metric));
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 
+use crate::annotation::texts;
 use crate::ast::{Function, Span};
 use crate::eval::{EvalContext, EvalError};
 use crate::value::{Grid, StepSeries};
@@ -49,7 +50,7 @@ impl Sort {
             series.retain(|s| s.present.contains(&true));
         }
         if grid.start_ms != grid.end_ms {
-            cx.annotations.warn(self.span, "sort is ineffective for range queries since results are always ordered by labels");
+            cx.annotations.put(texts::sort_in_range_query(self.span));
             return Ok(series);
         }
         match &self.by {

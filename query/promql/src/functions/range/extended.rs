@@ -3,7 +3,7 @@
 
 use super::rate::Kind;
 use super::{Frame, Output, Place, Said};
-use crate::annotation::Annotations;
+use crate::annotation::{Annotations, texts};
 use crate::ast::{Extension, Span};
 use crate::histogram::{Histogram, HistogramSum, ResetHint};
 use crate::value::HistogramSample;
@@ -89,7 +89,7 @@ fn histograms(frame: &Frame<'_>, kind: Kind, said: &mut Said<'_>) -> Option<Hist
     }
     let mut sum = HistogramSum::new(&right);
     let taken = sum.sub(&left).map(|notes| ((), notes));
-    said.combined(taken, "subtraction")?;
+    said.combined(taken, texts::SUBTRACTION)?;
     if kind.counter {
         // The left value may lie behind the reset between the two samples around it; then that one is done with.
         let mut inner = first + 1;
@@ -99,13 +99,24 @@ fn histograms(frame: &Frame<'_>, kind: Kind, said: &mut Said<'_>) -> Option<Hist
             inner += 1;
         }
         if inner <= last {
+            // What was lost is put together by itself first: a layout that is met on the way does not change that of the rest.
+            let mut lost: Option<HistogramSum> = None;
             let ends = samples[inner..last].iter().map(|s| &*s.histogram).chain([&right]);
             for histogram in ends {
                 if histogram.is_reset_after(before) {
-                    let added = sum.add(before).map(|notes| ((), notes));
-                    said.combined(added, "addition")?;
+                    match &mut lost {
+                        None => lost = Some(HistogramSum::new(before)),
+                        Some(lost) => {
+                            let added = lost.add(before).map(|notes| ((), notes));
+                            said.combined(added, texts::ADDITION)?;
+                        }
+                    }
                 }
                 before = histogram;
+            }
+            if let Some(lost) = lost {
+                let added = sum.add(&lost.value()).map(|notes| ((), notes));
+                said.combined(added, texts::ADDITION)?;
             }
         }
     }
@@ -141,9 +152,9 @@ pub fn interpolate_histograms(
     let mut said = Said { metric, place: Place { range: span, first: span }, annotations };
     let mut sum = HistogramSum::new(&after.histogram);
     let taken = sum.sub(&before.histogram).map(|notes| ((), notes));
-    said.combined(taken, "subtraction")?;
+    said.combined(taken, texts::SUBTRACTION)?;
     sum.scale(|number| number * fraction);
     let added = sum.add(&before.histogram).map(|notes| ((), notes));
-    said.combined(added, "addition")?;
+    said.combined(added, texts::ADDITION)?;
     Some(sum.value())
 }

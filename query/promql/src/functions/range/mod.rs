@@ -20,7 +20,7 @@ mod rate;
 mod steps;
 mod trend;
 
-use crate::annotation::Annotations;
+use crate::annotation::{Annotations, texts};
 use crate::ast::{Extension, Function, Span};
 use crate::eval::EvalError;
 use crate::histogram::{Histogram, Incompatible, Notes};
@@ -101,41 +101,29 @@ struct Said<'a> {
 
 impl Said<'_> {
     fn mixed_kinds(&mut self) {
-        let text = format!("encountered a mix of histograms and floats for metric name {:?}", self.metric);
-        self.annotations.warn(self.place.range, text);
+        self.annotations.put(texts::mixed_kinds(self.place.range, self.metric));
     }
 
     fn mixed_layouts(&mut self) {
-        let text = format!(
-            "vector contains a mix of histograms with exponential and custom buckets schemas for metric name {:?}",
-            self.metric
-        );
-        self.annotations.warn(self.place.range, text);
+        self.annotations.put(texts::mixed_layouts(self.place.range, self.metric));
     }
 
     fn not_counter(&mut self) {
-        self.annotations.warn(self.place.range, format!("this native histogram metric is not a counter: {:?}", self.metric));
+        self.annotations.put(texts::not_a_counter(self.place.range, self.metric));
     }
 
     fn not_gauge(&mut self) {
-        self.annotations.warn(self.place.range, format!("this native histogram metric is not a gauge: {:?}", self.metric));
-    }
-
-    fn reconciled(&mut self, word: &str) {
-        self.annotations.info(self.place.range, format!("mismatched custom buckets were reconciled during {word}"));
+        self.annotations.put(texts::not_a_gauge(self.place.range, self.metric));
     }
 
     fn overlapping_starts(&mut self) {
-        let text = format!("sample has start time that overlaps with previous sample timestamp for metric {:?}", self.metric);
-        self.annotations.warn(self.place.range, text);
+        self.annotations.put(texts::start_overlap(self.place.range, self.metric));
     }
 
     /// Functions of floats say it when there are histograms too.
     fn ignored_histograms(&mut self, frame: &Frame<'_>, span: Span) {
         if !frame.histograms.is_empty() {
-            let text =
-                format!("ignored histograms in a range containing both floats and histograms for metric name {:?}", self.metric);
-            self.annotations.info(span, text);
+            self.annotations.put(texts::ignored_in_range(span, self.metric));
         }
     }
 
@@ -145,7 +133,7 @@ impl Said<'_> {
         match result {
             Ok((value, notes)) => {
                 if notes.bounds_reconciled {
-                    self.reconciled(word);
+                    self.annotations.put(texts::bounds_reconciled(self.place.range, word));
                 }
                 Some(value)
             }

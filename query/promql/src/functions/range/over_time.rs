@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{Frame, Output, Said};
+use crate::annotation::texts;
 use crate::ast::Function;
 use crate::eval::EvalError;
 use crate::functions::{kahan, quantile};
 use crate::histogram::{Histogram, HistogramSum, ResetHint};
-use crate::print;
 
 /// One of the functions without other arguments.
 pub(super) fn evaluate(function: Function, frame: &Frame<'_>, said: &mut Said<'_>) -> Result<Option<Output>, EvalError> {
@@ -72,7 +72,7 @@ pub(super) fn quantile_over_time(frame: &Frame<'_>, q: f64, said: &mut Said<'_>)
     }
     let span = said.place.first;
     if !(0.0..=1.0).contains(&q) {
-        said.annotations.warn(span, format!("quantile value should be between 0 and 1, got {}", print::float(q)));
+        said.annotations.put(texts::invalid_quantile(span, q));
     }
     said.ignored_histograms(frame, span);
     Some(quantile(q, &mut frame.floats.to_vec()))
@@ -183,10 +183,10 @@ fn histograms(frame: &Frame<'_>, mean: bool, said: &mut Said<'_>) -> Option<Hist
     }
     let seen = |hint: ResetHint| frame.histograms.iter().any(|s| s.histogram.reset_hint == hint);
     if seen(ResetHint::Reset) && seen(ResetHint::NotReset) {
-        said.annotations.warn(said.place.first, "conflicting counter resets during histogram aggregation");
+        said.annotations.put(texts::reset_collision(said.place.first, texts::AGGREGATION));
     }
     if reconciled {
-        said.reconciled("aggregation");
+        said.annotations.put(texts::bounds_reconciled(said.place.range, texts::AGGREGATION));
     }
     if mean && is_sum {
         sum.scale(|number| number / count);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Frame, Output, Said, started_between};
+use crate::annotation::texts;
 use crate::histogram::{Histogram, ResetHint};
 
 /// One of the two: time, start, value.
@@ -35,8 +36,11 @@ pub(super) fn pair(frame: &Frame<'_>, counter: bool, said: &mut Said<'_>) -> Opt
             if !counter && (!gauge(a) || !gauge(b)) {
                 said.not_gauge();
             }
-            let mut change =
-                if counter && (started || b.is_reset_after(a)) { (**b).clone() } else { said.combined(b.sub(a), "subtraction")? };
+            let mut change = if counter && (started || b.is_reset_after(a)) {
+                (**b).clone()
+            } else {
+                said.combined(b.sub(a), texts::SUBTRACTION)?
+            };
             change.reset_hint = ResetHint::Gauge;
             let change = change.compact();
             Some(Output::Histogram(if counter { change.div(seconds) } else { change }))

@@ -5,6 +5,7 @@
 
 use super::extent::Extent;
 use super::{Frame, Output, Said, extended, started_between};
+use crate::annotation::texts;
 use crate::ast::Extension;
 use crate::histogram::{Histogram, HistogramSum, ResetHint};
 use crate::value::HistogramSample;
@@ -66,7 +67,7 @@ fn from_zero(frame: &Frame<'_>, change: &mut Change, said: &mut Said<'_>) -> Opt
             let first = &frame.histograms.first()?.histogram;
             *histogram = Some(match histogram.take() {
                 None => (**first).clone(),
-                Some(sum) => said.combined(sum.add(first), "addition")?,
+                Some(sum) => said.combined(sum.add(first), texts::ADDITION)?,
             });
         }
     }
@@ -130,7 +131,7 @@ fn histograms(frame: &Frame<'_>, counter: bool, said: &mut Said<'_>) -> Option<H
     let schema = inner.iter().map(|s| s.histogram.schema).chain([first.schema, last.schema]).min()?;
     let mut sum = HistogramSum::new(&last.reduced(schema));
     let taken = sum.sub(first).map(|notes| ((), notes));
-    said.combined(taken, "subtraction")?;
+    said.combined(taken, texts::SUBTRACTION)?;
     if counter {
         let mut overlaps = false;
         let mut previous = first;
@@ -139,7 +140,7 @@ fn histograms(frame: &Frame<'_>, counter: bool, said: &mut Said<'_>) -> Option<H
             overlaps |= starts_overlap(before, frame.histogram_start(at));
             if is_reset(frame, at, previous) {
                 let added = sum.add(previous).map(|notes| ((), notes));
-                said.combined(added, "addition")?;
+                said.combined(added, texts::ADDITION)?;
             }
             previous = &sample.histogram;
         }

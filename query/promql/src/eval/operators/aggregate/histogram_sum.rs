@@ -1,6 +1,7 @@
 //! Sums and means of the histograms of one group and step.
 
 use super::Aggregate;
+use crate::annotation::texts;
 use crate::eval::EvalContext;
 use crate::histogram::{Histogram, HistogramSum, Incompatible, Notes, ResetHint};
 
@@ -101,7 +102,7 @@ impl Fold {
     /// The sum, or the mean of `count` samples.
     pub(super) fn finish(mut self, op: &Aggregate, count: Option<f64>, cx: &mut EvalContext<'_>) -> Histogram {
         if self.reset_seen && self.not_reset_seen {
-            cx.annotations.warn(op.inner_span, "conflicting counter resets during histogram aggregation");
+            cx.annotations.put(texts::reset_collision(op.inner_span, texts::AGGREGATION));
         }
         if let Some(count) = count.filter(|_| !self.is_mean) {
             self.sum.scale(|number| number / count);
@@ -115,15 +116,12 @@ fn noted(result: Result<Notes, Incompatible>, op: &Aggregate, metric: &str, cx: 
     match result {
         Ok(notes) => {
             if notes.bounds_reconciled {
-                cx.annotations.info(op.inner_span, "mismatched custom buckets were reconciled during aggregation");
+                cx.annotations.put(texts::bounds_reconciled(op.inner_span, texts::AGGREGATION));
             }
             true
         }
         Err(Incompatible) => {
-            let text = format!(
-                "vector contains a mix of histograms with exponential and custom buckets schemas for metric name {metric:?}"
-            );
-            cx.annotations.warn(op.inner_span, text);
+            cx.annotations.put(texts::mixed_layouts(op.inner_span, metric));
             false
         }
     }

@@ -24,6 +24,7 @@ mod top;
 use std::collections::HashMap;
 
 use super::labeling::is_label_name;
+use crate::annotation::texts;
 use crate::ast::{self, AggregateOp, Span};
 use crate::eval::{EvalContext, EvalError, context};
 use crate::labels::{Labels, NAME};
@@ -190,8 +191,7 @@ impl Aggregate {
 
     fn check_quantiles(&self, params: &[f64], cx: &mut EvalContext<'_>) {
         let mut warn = |value: f64| {
-            cx.annotations
-                .warn(self.param_span, format!("quantile value should be between 0 and 1, got {}", print::float(value)));
+            cx.annotations.put(texts::invalid_quantile(self.param_span, value));
         };
         if params.iter().any(|p| p.is_nan()) {
             warn(f64::NAN);
@@ -216,12 +216,7 @@ impl Aggregate {
         let (min, max) = extremes(params);
         for (value, to) in [(max, 1.0), (min, -1.0)] {
             if value.abs() > 1.0 && value.signum() == to {
-                let text = format!(
-                    "ratio value should be between -1 and 1, got {}, capping to {}",
-                    print::float(value),
-                    print::float(to)
-                );
-                cx.annotations.warn(self.param_span, text);
+                cx.annotations.put(texts::invalid_ratio(self.param_span, value, to));
             }
         }
         Ok(Some(params.iter().map(|p| p.clamp(-1.0, 1.0)).collect()))
@@ -229,7 +224,7 @@ impl Aggregate {
 
     /// Says that histograms were left out.
     fn ignored_histogram(&self, span: Span, cx: &mut EvalContext<'_>) {
-        cx.annotations.info(span, format!("ignored histogram in {} aggregation", word(self.op)));
+        cx.annotations.put(texts::ignored_in_aggregation(span, word(self.op)));
     }
 }
 

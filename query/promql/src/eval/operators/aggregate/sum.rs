@@ -5,6 +5,7 @@
 
 use super::histogram_sum::Fold;
 use super::{Aggregate, grow};
+use crate::annotation::texts;
 use crate::eval::EvalContext;
 use crate::functions::kahan;
 use crate::histogram::Histogram;
@@ -230,7 +231,7 @@ impl Sum {
                 match self.flags.get(from).copied().unwrap_or(0) {
                     0 => {}
                     flags if flags & FLOAT != 0 && flags & HISTOGRAM != 0 => {
-                        cx.annotations.warn(op.inner_span, "encountered a mix of histograms and floats for aggregation");
+                        cx.annotations.put(texts::mixed_kinds_in_group(op.inner_span));
                     }
                     flags if flags & INCOMPATIBLE != 0 => {}
                     flags if flags & HISTOGRAM != 0 => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::annotation::Severity;
+use crate::annotation::{Annotation, texts};
 use crate::ast::{BinaryOp, Span};
 use crate::eval::EvalContext;
 use crate::histogram::{Histogram, Incompatible, Notes, ResetHint};
@@ -36,22 +36,11 @@ impl Value {
 
 /// Something to say, still without a place.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Note {
-    severity: Severity,
-    message: String,
-}
+pub(super) struct Note(Annotation);
 
 impl Note {
-    fn info(message: String) -> Self {
-        Self { severity: Severity::Info, message }
-    }
-
-    fn warning(message: String) -> Self {
-        Self { severity: Severity::Warning, message }
-    }
-
     pub(super) fn add(self, span: Span, cx: &mut EvalContext<'_>) {
-        cx.annotations.add(self.severity, span, self.message);
+        cx.annotations.put(Annotation { span, ..self.0 });
     }
 }
 
@@ -148,8 +137,8 @@ pub(super) fn element(op: BinaryOp, left: Sample<'_>, right: Sample<'_>) -> Outc
 
 fn histograms(op: BinaryOp, a: &Arc<Histogram>, b: &Arc<Histogram>) -> Outcome {
     match op {
-        BinaryOp::Add => sum(op, "addition", a.add(b)),
-        BinaryOp::Sub => sum(op, "subtraction", a.sub(b)),
+        BinaryOp::Add => sum(op, texts::ADDITION, a.add(b)),
+        BinaryOp::Sub => sum(op, texts::SUBTRACTION, a.sub(b)),
         BinaryOp::Equal | BinaryOp::NotEqual => {
             let keep = a.equals(b) == (op == BinaryOp::Equal);
             Outcome { value: Some(Value::Histogram(Arc::clone(a))), keep, ..Outcome::default() }
@@ -161,14 +150,14 @@ fn histograms(op: BinaryOp, a: &Arc<Histogram>, b: &Arc<Histogram>) -> Outcome {
 /// A sum or difference, compacted; a difference is a gauge.
 fn sum(op: BinaryOp, word: &str, result: Result<(Histogram, Notes), Incompatible>) -> Outcome {
     let Ok((mut sum, notes)) = result else {
-        let text = format!("incompatible bucket layout encountered for binary operator {}", sign(op));
-        return Outcome { refusal: Some(Note::warning(text)), ..Outcome::default() };
+        let refusal = Some(Note(texts::incompatible_layout(Span::default(), sign(op))));
+        return Outcome { refusal, ..Outcome::default() };
     };
     if op == BinaryOp::Sub {
         sum.reset_hint = ResetHint::Gauge;
     }
-    let collision = || Note::warning(format!("conflicting counter resets during histogram {word}"));
-    let reconciled = || Note::info(format!("mismatched custom buckets were reconciled during {word}"));
+    let collision = || Note(texts::reset_collision(Span::default(), word));
+    let reconciled = || Note(texts::bounds_reconciled(Span::default(), word));
     Outcome {
         warning: notes.reset_collision.then(collision),
         info: notes.bounds_reconciled.then(reconciled),
@@ -185,7 +174,6 @@ fn histogram(histogram: Histogram) -> Outcome {
 }
 
 fn incompatible(left: &str, op: BinaryOp, right: &str) -> Outcome {
-    let op = sign(op);
-    let text = format!("incompatible sample types encountered for binary operator \"{op}\": {left} {op} {right}");
-    Outcome { refusal: Some(Note::info(text)), ..Outcome::default() }
+    let refusal = Some(Note(texts::incompatible_types(Span::default(), left, sign(op), right)));
+    Outcome { refusal, ..Outcome::default() }
 }
