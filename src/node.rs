@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use catalog::{Env, ErrorKind};
 use ingest::convert::metrics::MetricsConverter;
+use ingest::convert::prometheus::RemoteWriteConverter;
 use ingest::receive::Admission;
 use ingest::receive::otlp::{Converters, OtlpState};
 use ingest::receive::prometheus::PrometheusState;
@@ -109,13 +110,13 @@ impl Node {
         let engine = Engine::new(Arc::clone(&opened.lake), fresh, opened.env.clone(), config.query.clone())
             .map_err(|e| Failure::surroundings(chain(&e)))?;
         let sql = SqlEngine::new(engine, config.sql.clone(), runtimes.queries.clone()).map_err(|e| Failure::usage(chain(&e)))?;
-        let otlp = receivers(config, Arc::clone(&ingester) as _, &opened.env);
+        let prometheus = receivers(config, Arc::clone(&ingester) as _, &opened.env);
         let parts = Parts {
             gate: Arc::new(Gate::new(&config.tenancy, &config.auth)),
             status,
             passes: Arc::new(Passes::new(opened.clone(), Arc::clone(&ingester), config)),
-            prometheus: PrometheusState::new(otlp.clone()),
-            otlp,
+            otlp: prometheus.otlp().clone(),
+            prometheus,
             sql,
             background: runtimes.background.clone(),
         };
@@ -136,13 +137,15 @@ impl Node {
     }
 }
 
-/// What the receivers of OTLP share.
-fn receivers(config: &Config, sink: Arc<dyn RowSink>, env: &Env) -> OtlpState {
+/// What the receivers of OTLP and remote write share.
+fn receivers(config: &Config, sink: Arc<dyn RowSink>, env: &Env) -> PrometheusState {
     let limits = Arc::new(config.receive.clone());
+    // One registry, whatever protocol a series comes by: its id is the same.
     let series = SeriesRegistry::new(config.series.clone());
-    let metrics = MetricsConverter::new(config.otlp_metrics.clone(), series, env.clone());
+    let metrics = MetricsConverter::new(config.otlp_metrics.clone(), Arc::clone(&series), env.clone());
     let convert = Converters::new(&limits, env, metrics);
-    OtlpState::new(sink, limits, convert, Admission::new(config.receive.in_flight_bytes_max))
+    let otlp = OtlpState::new(sink, limits, convert, Admission::new(config.receive.in_flight_bytes_max));
+    PrometheusState::new(otlp, RemoteWriteConverter::new(config.remote_write.clone(), series, env.clone()))
 }
 
 /// Prints where everybody listens and starts to serve.

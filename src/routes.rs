@@ -4,7 +4,8 @@
 //!              /-/healthy /-/ready /ready     no token, no tenant
 //! every   ─────/metrics /api/v1/status/buildinfo     token
 //! gateway ─────/api/v1/admin/{pass}     token
-//!         ─────/api/v1/sql, /otlp/v1/{traces,metrics,logs}, /api/v1/otlp/v1/metrics     token, tenant
+//!         ─────/api/v1/sql, /otlp/v1/{traces,metrics,logs}     token, tenant
+//!         ─────/api/v1/{write,push,receive}, /api/v1/otlp/v1/metrics     token, tenant
 //! otlp-http ───/v1/{traces,metrics,logs}     token, tenant
 //! otlp-grpc ───opentelemetry.proto.collector.*     token, tenant
 //! ```

@@ -17,6 +17,7 @@ pub(crate) use sections::TokenConfig;
 pub(crate) use sections::{AuthConfig, BackgroundConfig, ListenConfig, LogConfig, LogFormat, NodeConfig, TenancyConfig};
 
 use ingest::convert::metrics::OtlpMetricsConfig;
+use ingest::convert::prometheus::RemoteWriteConfig;
 use ingest::registry::RegistryConfig;
 
 use crate::dialect::{Dialect, ListenAddr};
@@ -57,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) receive: ingest::receive::ReceiveConfig,
     /// How OTLP metrics become series.
     pub(crate) otlp_metrics: OtlpMetricsConfig,
+    /// Limits of remote write, and its replicas.
+    pub(crate) remote_write: RemoteWriteConfig,
     /// How many series a tenant may have.
     pub(crate) series: RegistryConfig,
     /// Queries and their limits.
@@ -86,6 +89,7 @@ impl Default for Config {
             ingest: Default::default(),
             receive: Default::default(),
             otlp_metrics: Default::default(),
+            remote_write: Default::default(),
             series: Default::default(),
             query: Default::default(),
             promql: Default::default(),
@@ -118,6 +122,7 @@ impl Config {
         self.ingest.validate().map_err(|e| format!("ingest: {e}"))?;
         self.receive.validate().map_err(|e| e.to_string())?;
         self.otlp_metrics.validate().map_err(|e| e.to_string())?;
+        self.remote_write.validate().map_err(|e| e.to_string())?;
         self.query.validate().map_err(|e| e.to_string())?;
         self.promql.validate().map_err(|e| e.to_string())?;
         self.sql.validate().map_err(|e| e.to_string())

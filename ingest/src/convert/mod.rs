@@ -21,8 +21,10 @@ mod json;
 mod level;
 pub mod logs;
 pub mod metrics;
+pub mod prometheus;
 mod report;
 pub mod resources;
+mod series;
 pub mod spans;
 mod streams;
 

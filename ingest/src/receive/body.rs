@@ -144,6 +144,8 @@ pub enum Encoding {
     Deflate,
     /// Snappy: framed if it begins like that, else one block.
     Snappy,
+    /// Snappy, one block whatever it begins like.
+    SnappyBlock,
 }
 
 impl Encoding {
@@ -174,7 +176,7 @@ impl Encoding {
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
             Self::Deflate => "deflate",
-            Self::Snappy => "snappy",
+            Self::Snappy | Self::SnappyBlock => "snappy",
         }
     }
 }
@@ -295,7 +297,7 @@ impl Received {
             Encoding::Snappy if self.bytes.starts_with(SNAPPY_FRAME_MAGIC) => {
                 out.fill(snap::read::FrameDecoder::new(self.bytes.as_ref()))?
             }
-            Encoding::Snappy => out.snappy_block(&self.bytes)?,
+            Encoding::Snappy | Encoding::SnappyBlock => out.snappy_block(&self.bytes)?,
         }
         self.bytes = out.bytes.into();
         Ok(self)
@@ -405,7 +407,7 @@ mod tests {
                 writer.write_all(bytes).unwrap();
                 writer.into_inner().unwrap()
             }
-            Encoding::Snappy => snap::raw::Encoder::new().compress_vec(bytes).unwrap(),
+            Encoding::Snappy | Encoding::SnappyBlock => snap::raw::Encoder::new().compress_vec(bytes).unwrap(),
         }
     }
 

@@ -7,7 +7,7 @@ use super::labels::read_attributes;
 use super::points::Layout;
 use super::reject::PointError;
 use super::request::Request;
-use super::rows::Exemplar;
+use crate::convert::series::exemplars::Exemplar;
 use crate::registry::Series;
 use crate::wire::{Reader, WireError};
 

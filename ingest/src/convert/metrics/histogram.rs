@@ -10,9 +10,9 @@ use super::native::{NativeFields, NativeHistogram};
 use super::points::{Common, EXPONENTIAL, HISTOGRAM};
 use super::reject::{PointError, Reject};
 use super::request::{Metric, Request};
-use super::rows::Times;
-use super::tenant::{Entry, PointKey};
 use super::text::prometheus_float;
+use crate::convert::series::memory::{Entry, PointKey};
+use crate::convert::series::rows::Times;
 use crate::registry::Series;
 
 /// The series of a classic histogram: count, the bucket `+Inf`, the other buckets ascending, and the sum if there is one.
@@ -195,7 +195,7 @@ impl<'a> Request<'_, 'a> {
             };
             histogram = *total;
         }
-        self.rows.histogram(&series, times, &histogram);
+        histogram.as_sample(|sample| self.rows.histogram(&series, times, sample));
         if common.has_exemplars {
             self.exemplars(message, EXPONENTIAL, times.ts, |_| &series)?;
         }

@@ -32,7 +32,6 @@ mod pending;
 mod points;
 mod reject;
 mod request;
-mod rows;
 mod summary;
 mod tenant;
 mod text;

@@ -6,6 +6,7 @@
 //! ```
 
 use super::reject::{PointError, Reject};
+use crate::convert::series::histograms::{BucketSpan, Counts, CountsOf, HistogramSample};
 use crate::wire::{Field, Reader};
 
 /// The lowest and the highest schema there is; higher scales are merged down, lower ones refused.
@@ -83,27 +84,36 @@ impl Buckets {
         Ok(Self(merged))
     }
 
-    /// Calls `span(offset, counts)` for every run of buckets: the first offset is an index, later ones are gaps.
-    pub(crate) fn for_each_span(&self, mut span: impl FnMut(i32, &[i64])) {
-        let (mut start, mut end, mut counts) = (0i64, 0i64, Vec::new());
-        for (at, (index, count)) in self.0.iter().enumerate() {
+    /// The buckets as spans: the first offset is an index, later ones are gaps.
+    pub(crate) fn spans(&self) -> Spans {
+        let mut spans = Spans::default();
+        let (mut span, mut end) = (None::<BucketSpan>, 0i64);
+        for (index, count) in &self.0 {
             let index = i64::from(*index);
-            if at == 0 {
-                start = index;
-            } else if index - end <= GAP_MAX {
-                counts.resize(counts.len() + (index - end) as usize, 0);
-            } else {
-                span(start as i32, &counts);
-                counts.clear();
-                start = index - end; // fits: `merged` sees to it, and a data point's buckets are dense
+            match &mut span {
+                Some(span) if index - end <= GAP_MAX => {
+                    span.length += (index - end) as i32 + 1;
+                    spans.counts.resize(spans.counts.len() + (index - end) as usize, 0);
+                }
+                _ => {
+                    // Fits: `merged` sees to it, and a data point's buckets are dense.
+                    let offset = if span.is_some() { index - end } else { index } as i32;
+                    spans.spans.extend(span.replace(BucketSpan { offset, length: 1 }));
+                }
             }
-            counts.push(*count as i64);
+            spans.counts.push(*count as i64);
             end = index + 1;
         }
-        if !counts.is_empty() {
-            span(start as i32, &counts);
-        }
+        spans.spans.extend(span);
+        spans
     }
+}
+
+/// Buckets as a row has them.
+#[derive(Debug, Default)]
+pub(crate) struct Spans {
+    spans: Vec<BucketSpan>,
+    counts: Vec<i64>,
 }
 
 /// Adds `count` at `index`, which is no lower than the last one's.
@@ -198,6 +208,26 @@ impl NativeHistogram {
         Ok(this)
     }
 
+    /// Calls `take` with the row that this becomes. Counts beyond 63 bits were refused before.
+    pub(crate) fn as_sample<T>(&self, take: impl FnOnce(&HistogramSample<'_>) -> T) -> T {
+        let (positive, negative) = (self.positive.spans(), self.negative.spans());
+        take(&HistogramSample {
+            schema: self.schema,
+            reset_hint: 0, // unknown
+            zero_threshold: self.zero_threshold,
+            sum: self.sum,
+            counts: Counts::Integer(CountsOf {
+                total: self.count as i64,
+                zero: self.zero_count as i64,
+                positive: &positive.counts,
+                negative: &negative.counts,
+            }),
+            custom_bounds: &[],
+            positive: &positive.spans,
+            negative: &negative.spans,
+        })
+    }
+
     fn in_buckets(&self) -> Option<u64> {
         self.zero_count.checked_add(self.positive.total()?)?.checked_add(self.negative.total()?)
     }
@@ -238,9 +268,9 @@ mod tests {
     use super::*;
 
     fn spans(buckets: &Buckets) -> Vec<(i32, Vec<i64>)> {
-        let mut spans = Vec::new();
-        buckets.for_each_span(|offset, counts| spans.push((offset, counts.to_vec())));
-        spans
+        let Spans { spans, counts } = buckets.spans();
+        let mut counts = counts.into_iter();
+        spans.iter().map(|span| (span.offset, counts.by_ref().take(span.length as usize).collect())).collect()
     }
 
     #[test]

@@ -7,8 +7,8 @@ use super::delta::{Number, Span, Total, Value};
 use super::points::{Common, NUMBER, NumberPoint};
 use super::reject::{PointError, Reject};
 use super::request::{Metric, Request};
-use super::rows::Times;
-use super::tenant::{Entry, PointKey};
+use crate::convert::series::memory::{Entry, PointKey};
+use crate::convert::series::rows::Times;
 use crate::registry::Series;
 
 impl<'a> Request<'_, 'a> {

@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
 use super::config::OtlpMetricsConfig;
 use super::delta::{Number, Span};
 use super::reject::{PointError, Reject};
-use super::rows::Times;
+use crate::convert::series::rows::Times;
 use crate::wire::{Field, Reader, WireError};
 
 /// The `attributes` fields of a data point: their bytes, tags included, if they lie side by side, as every known sender writes them.

@@ -13,11 +13,12 @@ use super::naming::{Family, metric_name, unit_name};
 use super::pending::Waiting;
 use super::points::{Attributes, DataHead, Window};
 use super::reject::{PointError, Reject, Rejected};
-use super::rows::{Rows, Times};
-use super::tenant::{Entry, FamilyKey, FamilyRow, Memo, PointKey, Tenant};
+use super::tenant::Tenant;
 use super::text::utf8;
 use super::{Converted, DecodeError, TARGET_INFO_STEPS_MAX};
 use crate::convert::Pending;
+use crate::convert::series::memory::{Entry, FamilyKey, FamilyRow, Memo, PointKey};
+use crate::convert::series::rows::{Rows, Times};
 use crate::registry::series::day_of;
 use crate::registry::{RegistryError, Series};
 use crate::wire::{Reader, WireError};
@@ -84,7 +85,7 @@ impl<'t, 'a> Request<'t, 'a> {
         Self {
             config,
             tenant,
-            memo: tenant.memo.read(),
+            memo: tenant.memory.memo.read(),
             seed,
             window: Window::new(config, now_ns),
             minute,
@@ -255,20 +256,19 @@ impl<'t, 'a> Request<'t, 'a> {
         let is_known = known.is_some();
         let family = known.unwrap_or_else(|| FamilyRow::new(self.minute));
         family.touch(self.minute);
-        if family.stored.contains(day) || self.waiting.families.iter().any(|(f, d)| Arc::ptr_eq(f, &family) && *d == day) {
-            return;
-        }
         let Ok(name) = metric.translated(self.config) else {
             return; // cannot be: a data point was taken
         };
+        if !self.waiting.introduced.family(&family, day) {
+            return;
+        }
         let (unit, help) = (String::from_utf8_lossy(metric.unit), String::from_utf8_lossy(metric.help));
         let unit = unit_name(self.config.translation_strategy, &unit);
         self.rows.metadata(name, ts, metric.family.type_name(), &unit, &help);
         if !is_known {
             let (tenant, family) = (self.tenant, Arc::clone(&family));
-            RwLockReadGuard::unlocked(&mut self.memo, || tenant.remember_family(key, family));
+            RwLockReadGuard::unlocked(&mut self.memo, || tenant.memory.remember_family(key, family));
         }
-        self.waiting.families.push((family, day));
     }
 
     /// The entry under `key`, made by `make` if there is none.
@@ -287,7 +287,7 @@ impl<'t, 'a> Request<'t, 'a> {
 
     pub(super) fn remember(&mut self, key: PointKey, entry: Entry) {
         let tenant = self.tenant;
-        RwLockReadGuard::unlocked(&mut self.memo, || tenant.remember(key, entry));
+        RwLockReadGuard::unlocked(&mut self.memo, || tenant.memory.remember(key, entry));
     }
 
     /// The labels of a data point of `metric`.
@@ -313,7 +313,7 @@ impl<'t, 'a> Request<'t, 'a> {
         if name.len() > self.config.name_bytes_max {
             return Err(Reject::NameTooLong.into());
         }
-        Ok(self.tenant.series.resolve(name, labels, self.minute).map_err(Reject::from)?)
+        Ok(self.tenant.memory.series.resolve(name, labels, self.minute).map_err(Reject::from)?)
     }
 
     /// The `target_info` samples of every resource that data points were taken of.
@@ -351,7 +351,7 @@ impl<'t, 'a> Request<'t, 'a> {
     pub(super) fn finish(self) -> Result<Converted, DecodeError> {
         let Self { rows, mut waiting, rejected, accepted, config, .. } = self;
         let (rows, introduced) = rows.finish()?;
-        waiting.series = introduced;
+        waiting.introduced.series = introduced;
         let pending = if waiting.is_empty() { Vec::new() } else { vec![Pending::other(waiting)] };
         let (rejected, reason) = (rejected.total(), rejected.reason(config));
         // A data point without a time is refused, so that equal bytes are equal events.

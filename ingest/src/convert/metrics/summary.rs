@@ -8,8 +8,8 @@ use super::STALE;
 use super::points::{Common, SUMMARY};
 use super::reject::{PointError, Reject};
 use super::request::{Metric, Request};
-use super::tenant::{Entry, PointKey};
 use super::text::prometheus_float;
+use crate::convert::series::memory::{Entry, PointKey};
 use crate::registry::Series;
 use crate::wire::Reader;
 

@@ -4,22 +4,21 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, DictionaryArray, FixedSizeBinaryBuilder, Float64Array, Float64Builder, Int32Array, Int32Builder, Int64Array,
-    Int64Builder, ListBuilder, MapBuilder, NullBufferBuilder, RecordBatch, StringArray, StringBuilder, TimestampMillisecondArray,
+    ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, MapBuilder, NullBufferBuilder, RecordBatch, StringArray,
+    StringBuilder, TimestampMillisecondArray,
 };
-use arrow::datatypes::{DataType, FieldRef, Int32Type};
+use arrow::datatypes::{DataType, Int32Type};
 use arrow::error::ArrowError;
 use catalog::{Table, schema};
 
-use super::native::NativeHistogram;
+use super::exemplars::{Exemplar, ExemplarRows};
+use super::histograms::{HistogramRows, HistogramSample};
+use super::introduced::SeriesDay;
 use crate::registry::Series;
 use crate::registry::series::day_of;
 
-/// A series, and the day (since the Unix epoch) whose dictionary row of it is meant.
-pub(super) type SeriesDay = (Arc<Series>, i32);
-
 /// The batches of a request, none empty, and the series whose rows are among them.
-pub(super) type Finished = (Vec<(Table, RecordBatch)>, Vec<SeriesDay>);
+pub(crate) type Finished = (Vec<(Table, RecordBatch)>, Vec<SeriesDay>);
 
 /// The few names of a request as dictionary values.
 #[derive(Debug, Default)]
@@ -57,7 +56,7 @@ impl Names {
 
 /// metric, sid, ts: how rows of series begin.
 #[derive(Debug, Default)]
-struct Head {
+pub(super) struct Head {
     names: Names,
     metric: Vec<i32>,
     sid: Vec<i64>,
@@ -70,12 +69,12 @@ impl Head {
         Self { names: Names::default(), metric, sid, ts }
     }
     #[inline]
-    fn push(&mut self, series: &Series, ts: i64) {
+    pub(super) fn push(&mut self, series: &Series, ts: i64) {
         self.metric.push(self.names.key(series.metric()));
         self.sid.push(series.sid().0);
         self.ts.push(ts);
     }
-    fn finish(self) -> Result<[ArrayRef; 3], ArrowError> {
+    pub(super) fn finish(self) -> Result<[ArrayRef; 3], ArrowError> {
         Ok([self.names.finish(self.metric)?, Arc::new(Int64Array::from(self.sid)), times(self.ts)])
     }
 }
@@ -86,30 +85,30 @@ fn times(ts: Vec<i64>) -> ArrayRef {
 
 /// Optional times; absent ones are 0 under a null.
 #[derive(Debug)]
-struct StartTimes {
+pub(super) struct StartTimes {
     values: Vec<i64>,
     nulls: NullBufferBuilder,
 }
 
 impl StartTimes {
-    fn with_capacity(rows: usize) -> Self {
+    pub(super) fn with_capacity(rows: usize) -> Self {
         Self { values: Vec::with_capacity(rows), nulls: NullBufferBuilder::new(rows) }
     }
     #[inline]
-    fn push(&mut self, start: Option<i64>) {
+    pub(super) fn push(&mut self, start: Option<i64>) {
         self.values.push(start.unwrap_or_default());
         match start {
             Some(_) => self.nulls.append_non_null(),
             None => self.nulls.append_null(),
         }
     }
-    fn finish(mut self) -> ArrayRef {
+    pub(super) fn finish(mut self) -> ArrayRef {
         Arc::new(TimestampMillisecondArray::new(self.values.into(), self.nulls.finish()).with_timezone("UTC"))
     }
 }
 
 /// A map of text to text with the field ids of the map column `id`.
-fn text_map(id: i32) -> MapBuilder<StringBuilder, StringBuilder> {
+pub(super) fn text_map(id: i32) -> MapBuilder<StringBuilder, StringBuilder> {
     MapBuilder::new(Some(schema::map_field_names()), StringBuilder::new(), StringBuilder::new())
         .with_keys_field(schema::map_key_field(id))
         .with_values_field(schema::map_value_field(id, DataType::Utf8))
@@ -161,12 +160,12 @@ impl Rows {
     }
 
     /// One native histogram sample.
-    pub(crate) fn histogram(&mut self, series: &Arc<Series>, times: Times, histogram: &NativeHistogram) {
+    pub(crate) fn histogram(&mut self, series: &Arc<Series>, times: Times, histogram: &HistogramSample<'_>) {
         self.histograms.push(series, times, histogram);
         self.seen(series, times.ts);
     }
 
-    /// One exemplar of a series that has a sample in this request.
+    /// One exemplar of a series that has a sample in this request, or was [`Rows::seen`].
     pub(crate) fn exemplar(&mut self, series: &Series, exemplar: &Exemplar<'_>) {
         self.exemplars.push(series, exemplar);
     }
@@ -176,8 +175,14 @@ impl Rows {
         self.metadata.push(metric, ts, type_name, unit, help);
     }
 
+    /// Series and time of every float sample so far.
+    pub(crate) fn samples_at(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.samples.sid.iter().copied().zip(self.samples.ts.iter().copied())
+    }
+
+    /// The request has something of `series` at `ts`: its row of that day must be known.
     #[inline]
-    fn seen(&mut self, series: &Arc<Series>, ts: i64) {
+    pub(crate) fn seen(&mut self, series: &Arc<Series>, ts: i64) {
         series.touch(self.minute);
         let day = day_of(ts);
         if !series.is_stored(day) {
@@ -242,168 +247,6 @@ impl SeriesRows {
         let columns: Vec<ArrayRef> =
             vec![metric, sid, ts, Arc::new(self.labels.finish()), Arc::new(Int64Array::from(self.salts))];
         Ok((columns, self.introduced))
-    }
-}
-
-#[derive(Debug)]
-struct HistogramRows {
-    head: Head,
-    starts: StartTimes,
-    schemas: Vec<i32>,
-    zero_thresholds: Vec<f64>,
-    zero_counts: Vec<i64>,
-    counts: Vec<i64>,
-    sums: Vec<f64>,
-    /// offsets, lengths, counts
-    positive: (ListBuilder<Int32Builder>, ListBuilder<Int32Builder>, ListBuilder<Int64Builder>),
-    negative: (ListBuilder<Int32Builder>, ListBuilder<Int32Builder>, ListBuilder<Int64Builder>),
-}
-
-/// The field of the elements of a list column of `histograms`.
-fn element(column: &str) -> FieldRef {
-    match schema::rows(Table::Histograms).field_with_name(column).map(|f| f.data_type().clone()) {
-        Ok(DataType::List(element)) => element,
-        other => unreachable!("histograms.{column} is a list, not {other:?}"),
-    }
-}
-
-impl Default for HistogramRows {
-    fn default() -> Self {
-        let ints = |column| ListBuilder::new(Int32Builder::new()).with_field(element(column));
-        let longs = |column| ListBuilder::new(Int64Builder::new()).with_field(element(column));
-        Self {
-            head: Head::default(),
-            starts: StartTimes::with_capacity(0),
-            schemas: Vec::new(),
-            zero_thresholds: Vec::new(),
-            zero_counts: Vec::new(),
-            counts: Vec::new(),
-            sums: Vec::new(),
-            positive: (ints("positive_offsets"), ints("positive_lengths"), longs("positive_counts")),
-            negative: (ints("negative_offsets"), ints("negative_lengths"), longs("negative_counts")),
-        }
-    }
-}
-
-impl HistogramRows {
-    fn push(&mut self, series: &Series, times: Times, histogram: &NativeHistogram) {
-        self.head.push(series, times.ts);
-        self.starts.push(times.start);
-        self.schemas.push(histogram.schema);
-        self.zero_thresholds.push(histogram.zero_threshold);
-        // Counts beyond i64 are refused before.
-        self.zero_counts.push(histogram.zero_count as i64);
-        self.counts.push(histogram.count as i64);
-        self.sums.push(histogram.sum);
-        for (side, buckets) in [(&mut self.positive, &histogram.positive), (&mut self.negative, &histogram.negative)] {
-            buckets.for_each_span(|offset, counts| {
-                side.0.values().append_value(offset);
-                side.1.values().append_value(counts.len() as i32);
-                side.2.values().append_slice(counts);
-            });
-            side.0.append(true);
-            side.1.append(true);
-            side.2.append(true);
-        }
-    }
-
-    fn finish(mut self) -> Result<Vec<ArrayRef>, ArrowError> {
-        let rows = self.schemas.len();
-        let [metric, sid, ts] = self.head.finish()?;
-        let no_floats = || -> ArrayRef { Arc::new(Float64Array::new_null(rows)) };
-        let no_lists = |column| -> ArrayRef {
-            let mut lists = ListBuilder::new(Float64Builder::new()).with_field(element(column));
-            (0..rows).for_each(|_| lists.append(false));
-            Arc::new(lists.finish())
-        };
-        Ok(vec![
-            metric,
-            sid,
-            ts,
-            self.starts.finish(),
-            Arc::new(Int32Array::from(self.schemas)),
-            Arc::new(Int32Array::from(vec![0; rows])), // reset hint: unknown
-            Arc::new(Float64Array::from(self.zero_thresholds)),
-            Arc::new(Int64Array::from(self.zero_counts)),
-            no_floats(),
-            Arc::new(Int64Array::from(self.counts)),
-            no_floats(),
-            Arc::new(Float64Array::from(self.sums)),
-            no_lists("custom_bounds"),
-            Arc::new(self.positive.0.finish()),
-            Arc::new(self.positive.1.finish()),
-            Arc::new(self.negative.0.finish()),
-            Arc::new(self.negative.1.finish()),
-            Arc::new(self.positive.2.finish()),
-            Arc::new(self.negative.2.finish()),
-            no_lists("positive_float_counts"),
-            no_lists("negative_float_counts"),
-        ])
-    }
-}
-
-/// An exemplar that is about to become a row.
-#[derive(Debug)]
-pub(crate) struct Exemplar<'a> {
-    pub(crate) ts: i64,
-    pub(crate) value: f64,
-    pub(crate) trace_id: Option<&'a [u8; 16]>,
-    pub(crate) span_id: Option<&'a [u8; 8]>,
-    /// Ascending by name.
-    pub(crate) labels: &'a [(String, String)],
-}
-
-#[derive(Debug)]
-struct ExemplarRows {
-    head: Head,
-    values: Vec<f64>,
-    trace_ids: FixedSizeBinaryBuilder,
-    span_ids: FixedSizeBinaryBuilder,
-    labels: MapBuilder<StringBuilder, StringBuilder>,
-}
-
-impl Default for ExemplarRows {
-    fn default() -> Self {
-        Self {
-            head: Head::default(),
-            values: Vec::new(),
-            trace_ids: FixedSizeBinaryBuilder::new(16),
-            span_ids: FixedSizeBinaryBuilder::new(8),
-            labels: text_map(7),
-        }
-    }
-}
-
-impl ExemplarRows {
-    fn push(&mut self, series: &Series, exemplar: &Exemplar<'_>) {
-        self.head.push(series, exemplar.ts);
-        self.values.push(exemplar.value);
-        match exemplar.trace_id {
-            Some(id) => self.trace_ids.append_value(id).expect("16 bytes by type"),
-            None => self.trace_ids.append_null(),
-        }
-        match exemplar.span_id {
-            Some(id) => self.span_ids.append_value(id).expect("8 bytes by type"),
-            None => self.span_ids.append_null(),
-        }
-        for (name, value) in exemplar.labels {
-            self.labels.keys().append_value(name);
-            self.labels.values().append_value(value);
-        }
-        self.labels.append(true).expect("as many names as values were added");
-    }
-
-    fn finish(mut self) -> Result<Vec<ArrayRef>, ArrowError> {
-        let [metric, sid, ts] = self.head.finish()?;
-        Ok(vec![
-            metric,
-            sid,
-            ts,
-            Arc::new(Float64Array::from(self.values)),
-            Arc::new(self.trace_ids.finish()),
-            Arc::new(self.span_ids.finish()),
-            Arc::new(self.labels.finish()),
-        ])
     }
 }
 
