@@ -1,4 +1,4 @@
-//! Receivers: one module per push protocol.
+//! Receivers: one module per push protocol, and the readers of what a move brings along.
 //!
 //! ```text
 //! request ─► admission by bytes ─► body: read, decompress, limits ─► convert ─► sink.append ─► answer in the sender's dialect
@@ -11,8 +11,10 @@
 
 pub mod body;
 pub mod config;
+pub mod openmetrics;
 pub mod otlp;
 pub mod prometheus;
+pub mod tsdb;
 
 pub use body::Admission;
 pub use config::ReceiveConfig;

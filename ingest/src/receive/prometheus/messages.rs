@@ -130,9 +130,9 @@ pub mod v2 {
     /// One float sample.
     #[derive(Clone, Copy, PartialEq, Message)]
     pub struct Sample {
-        /// The value.
-        #[prost(double, tag = "1")]
-        pub value: f64,
+        /// The value. Written even if it is 0, which proto3 does not ask for: else -0 would become 0.
+        #[prost(double, optional, tag = "1")]
+        pub value: Option<f64>,
         /// Milliseconds since the Unix epoch.
         #[prost(int64, tag = "2")]
         pub timestamp: i64,

@@ -12,6 +12,7 @@
 //! - Of 2.0 every answer counts what was written; of 1.0 none does, so that a sender can tell the two apart.
 
 mod answer;
+pub mod batch;
 pub mod messages;
 mod protocol;
 mod write;

@@ -139,7 +139,7 @@ fn body_2(second: &[(&str, &str)], ts: i64) -> Vec<u8> {
         labels_refs.push(symbols.len() as u32);
         symbols.push((*text).to_owned());
     }
-    let sample = |timestamp| vec![v2::Sample { value: 1.0, timestamp, start_timestamp: 0 }];
+    let sample = |timestamp| vec![v2::Sample { value: Some(1.0), timestamp, start_timestamp: 0 }];
     let exemplars = vec![v2::Exemplar { labels_refs: vec![], value: 1.0, timestamp: NOW }];
     let first = v2::TimeSeries { labels_refs: vec![1, 2], samples: sample(NOW), exemplars, ..Default::default() };
     let second = v2::TimeSeries { labels_refs, samples: sample(ts), ..Default::default() };
@@ -270,7 +270,7 @@ async fn a_replica_that_is_not_elected_is_told_that_all_is_well() {
         let pairs = [("__name__", "up"), ("cluster", "a"), ("__replica__", replica)];
         let mut symbols = vec![String::new()];
         symbols.extend(pairs.iter().flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]));
-        let samples = vec![v2::Sample { value: 1.0, timestamp: NOW, start_timestamp: 0 }];
+        let samples = vec![v2::Sample { value: Some(1.0), timestamp: NOW, start_timestamp: 0 }];
         let timeseries = vec![v2::TimeSeries { labels_refs: vec![1, 2, 3, 4, 5, 6], samples, ..Default::default() }];
         snappy(&v2::Request { symbols, timeseries }.encode_to_vec())
     };

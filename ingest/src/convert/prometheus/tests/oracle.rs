@@ -257,7 +257,7 @@ fn oracle_2(request: &v2::Request) -> (Vec<String>, Written, u64) {
         };
         let mut newest = None;
         for sample in &series.samples {
-            if oracle.sample(&name, sample.timestamp, sample.start_timestamp, sample.value) {
+            if oracle.sample(&name, sample.timestamp, sample.start_timestamp, sample.value()) {
                 newest = newest.max(Some(sample.timestamp));
             }
         }

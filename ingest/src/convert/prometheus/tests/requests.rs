@@ -62,7 +62,8 @@ impl Table2 {
         });
         let exemplars = exemplars.collect();
         let labels_refs = of(&series.labels);
-        let samples = series.samples.iter().map(|s| v2::Sample { value: s.value, timestamp: s.timestamp, start_timestamp: 0 });
+        let samples =
+            series.samples.iter().map(|s| v2::Sample { value: Some(s.value), timestamp: s.timestamp, start_timestamp: 0 });
         let added = v2::TimeSeries {
             labels_refs,
             samples: samples.collect(),
