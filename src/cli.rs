@@ -12,7 +12,7 @@ use crate::generate::Protocol;
 
 /// An open telemetry lakehouse: metrics, logs and traces in, sorted Parquet on a folder or a bucket, SQL out.
 ///
-/// `telelake serve` starts a complete node on ./telelake-data: OTLP on 4317 (gRPC) and 4318 (HTTP), SQL on 7070.
+/// `telelake serve` starts a complete node on ./telelake-data: OTLP on 4317 (gRPC) and 4318 (HTTP), Prometheus' API on 9090, SQL on 7070.
 ///
 /// Exit codes: 0 done; 1 it ran and failed; 2 the command line or the configuration is wrong; 3 the surroundings refuse (a taken
 /// port, a folder that cannot be written or is in use, a bucket out of reach); 4 `check` found damage.
@@ -108,28 +108,28 @@ pub(crate) struct ListenArgs {
     /// OTLP over HTTP. [default: 127.0.0.1:4318]
     #[arg(long, value_name = "ADDR", env = "TELELAKE_OTLP_HTTP_ADDR")]
     otlp_http_addr: Option<ListenAddr>,
-    /// Not served by this build; only `off` is accepted. [default: off]
+    /// Prometheus' HTTP API: queries, remote write and read, federation. [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDR", env = "TELELAKE_PROMETHEUS_ADDR")]
     prometheus_addr: Option<ListenAddr>,
-    /// As --prometheus-addr.
+    /// Not served by this build; only `off` is accepted. [default: off]
     #[arg(long, value_name = "ADDR", env = "TELELAKE_LOKI_ADDR")]
     loki_addr: Option<ListenAddr>,
-    /// As --prometheus-addr.
+    /// As --loki-addr.
     #[arg(long, value_name = "ADDR", env = "TELELAKE_TEMPO_ADDR")]
     tempo_addr: Option<ListenAddr>,
-    /// As --prometheus-addr.
+    /// As --loki-addr.
     #[arg(long, value_name = "ADDR", env = "TELELAKE_JAEGER_ADDR")]
     jaeger_addr: Option<ListenAddr>,
-    /// As --prometheus-addr.
+    /// As --loki-addr.
     #[arg(long, value_name = "ADDR", env = "TELELAKE_ZIPKIN_ADDR")]
     zipkin_addr: Option<ListenAddr>,
-    /// As --prometheus-addr.
+    /// As --loki-addr.
     #[arg(long, value_name = "ADDR", env = "TELELAKE_ELASTIC_ADDR")]
     elastic_addr: Option<ListenAddr>,
-    /// As --prometheus-addr.
+    /// As --loki-addr.
     #[arg(long, value_name = "ADDR", env = "TELELAKE_FLIGHT_ADDR")]
     flight_addr: Option<ListenAddr>,
-    /// As --prometheus-addr.
+    /// As --loki-addr.
     #[arg(long, value_name = "ADDR", env = "TELELAKE_POSTGRES_ADDR")]
     postgres_addr: Option<ListenAddr>,
 }

@@ -6,6 +6,7 @@
 //! ```
 //! Here, and nowhere below, the environment, the wall clock and real randomness are read.
 
+mod administration;
 mod background;
 mod cli;
 mod commands;

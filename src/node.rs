@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{Env, ErrorKind};
+use compat::prometheus::Api;
 use ingest::convert::metrics::MetricsConverter;
 use ingest::convert::prometheus::RemoteWriteConverter;
 use ingest::receive::Admission;
@@ -21,12 +22,14 @@ use ingest::registry::SeriesRegistry;
 use ingest::{Ingester, RowSink};
 use lake::FreshRows;
 use query::Engine;
+use query::promql::PromqlEngine;
 use sql::SqlEngine;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::administration::NodeAdministration;
 use crate::config::Config;
 use crate::failure::{Failure, chain};
 use crate::listen::{self, Bound};
@@ -36,7 +39,7 @@ use crate::routes::{self, Parts};
 use crate::self_telemetry::{self, OwnLogRows};
 use crate::telemetry::Status;
 use crate::tenancy::Gate;
-use crate::{background, environment};
+use crate::{administration, background, environment};
 
 /// The last flush may take that long; what it does not reach is in the log and comes back at the next start.
 const FLUSH_MAX: Duration = Duration::from_secs(60);
@@ -102,21 +105,29 @@ struct Node {
 
 impl Node {
     async fn open(config: &Config, status: Arc<Status>, runtimes: &Runtimes) -> Result<Self, Failure> {
-        let opened = opened::open(config, environment::system()).await?;
+        let env = environment::system();
+        let started = env.now();
+        let opened = opened::open(config, env).await?;
         let mut ingest = config.ingest.clone();
         ingest.wal.dir = Some(opened::wal_dir(config));
         let ingester = Ingester::open(ingest, Arc::clone(&opened.lake) as _, opened.env.clone()).await.map_err(refused)?;
         let fresh: Arc<dyn FreshRows> = Arc::clone(&ingester) as _;
         let engine = Engine::new(Arc::clone(&opened.lake), fresh, opened.env.clone(), config.query.clone())
             .map_err(|e| Failure::surroundings(chain(&e)))?;
+        let promql = PromqlEngine::new(Arc::clone(&engine), config.promql.clone(), runtimes.queries.clone())
+            .map_err(|e| Failure::usage(chain(&e)))?;
         let sql = SqlEngine::new(engine, config.sql.clone(), runtimes.queries.clone()).map_err(|e| Failure::usage(chain(&e)))?;
         let prometheus = receivers(config, Arc::clone(&ingester) as _, &opened.env);
+        let passes = Arc::new(Passes::new(opened.clone(), Arc::clone(&ingester), config));
+        let administration = Arc::new(NodeAdministration::new(Arc::clone(&passes), runtimes.background.clone()));
+        let facts = administration::facts(config, started);
         let parts = Parts {
             gate: Arc::new(Gate::new(&config.tenancy, &config.auth)),
             status,
-            passes: Arc::new(Passes::new(opened.clone(), Arc::clone(&ingester), config)),
+            passes,
             otlp: prometheus.otlp().clone(),
             prometheus,
+            api: Api::new(promql, administration, opened.env.clone(), facts, config.prometheus.clone()),
             sql,
             background: runtimes.background.clone(),
         };

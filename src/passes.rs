@@ -104,6 +104,11 @@ impl Passes {
         done
     }
 
+    /// The newest snapshot.
+    pub(crate) fn snapshot_id(&self) -> u64 {
+        self.opened.catalog.snapshot().id().into()
+    }
+
     async fn flush(&self) -> Result<Value, PassError> {
         self.ingester.flush_now().await.map_err(|e| PassError { kind: e.kind(), message: e.to_string() })?;
         Ok(json!({ "snapshot": self.opened.catalog.snapshot().id() }))

@@ -4,10 +4,10 @@
 //!              /-/healthy /-/ready /ready     no token, no tenant
 //! every   ─────/metrics /api/v1/status/buildinfo     token
 //! gateway ─────/api/v1/admin/{pass}     token
-//!         ─────/api/v1/sql, /otlp/v1/{traces,metrics,logs}     token, tenant
-//!         ─────/api/v1/{write,push,receive}, /api/v1/otlp/v1/metrics     token, tenant
+//!         ─────/api/v1/sql, /otlp/v1/{traces,metrics,logs}, what Prometheus pushes to, /prometheus/...     token, tenant
 //! otlp-http ───/v1/{traces,metrics,logs}     token, tenant
 //! otlp-grpc ───opentelemetry.proto.collector.*     token, tenant
+//! prometheus ──/api/v1/..., /federate, /-/reload, /     token, tenant
 //! ```
 
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use axum::routing::post;
 use axum::{Json, Router, middleware};
 use catalog::ErrorKind;
 use compat::node::NodeStatus;
+use compat::prometheus::Api;
 use ingest::receive::otlp::{OtlpState, grpc, http};
 use ingest::receive::prometheus::{self, PrometheusState};
 use sql::SqlEngine;
@@ -35,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) passes: Arc<Passes>,
     pub(crate) otlp: OtlpState,
     pub(crate) prometheus: PrometheusState,
+    pub(crate) api: Arc<Api>,
     pub(crate) sql: Arc<SqlEngine>,
     /// Where passes run that somebody asks for.
     pub(crate) background: Handle,
@@ -45,19 +47,29 @@ pub(crate) fn of(dialect: Dialect, parts: &Parts) -> Router {
     let of_tenants = match dialect {
         Dialect::OtlpGrpc => grpc::router(parts.otlp.clone()),
         Dialect::OtlpHttp => http::router(parts.otlp.clone()),
+        Dialect::Prometheus => of_prometheus(parts),
         _ => Router::new()
             .nest("/otlp", http::router(parts.otlp.clone()))
+            .nest("/prometheus", of_prometheus(parts))
             .merge(prometheus::router(parts.prometheus.clone()))
             .merge(sql::http::router(Arc::clone(&parts.sql))),
     };
     let of_tenants = of_tenants.layer(middleware::from_fn_with_state(Arc::clone(&parts.gate), tenancy::tenant));
-    let mut of_node = compat::node::introspection(Arc::clone(&parts.status));
+    let mut of_node = compat::node::numbers(Arc::clone(&parts.status));
+    if dialect != Dialect::Prometheus {
+        of_node = of_node.merge(compat::node::version(Arc::clone(&parts.status)));
+    }
     if dialect == Dialect::Gateway {
         of_node =
             of_node.route("/api/v1/admin/{pass}", post(admin).with_state((Arc::clone(&parts.passes), parts.background.clone())));
     }
     let of_node = of_node.layer(middleware::from_fn_with_state(Arc::clone(&parts.gate), tenancy::token));
     of_tenants.merge(of_node).merge(compat::node::probes(Arc::clone(&parts.status)))
+}
+
+/// What is asked in Prometheus' way, and what is pushed in it.
+fn of_prometheus(parts: &Parts) -> Router {
+    compat::prometheus::router(Arc::clone(&parts.api)).merge(prometheus::router(parts.prometheus.clone()))
 }
 
 async fn admin(State((passes, background)): State<(Arc<Passes>, Handle)>, Path(name): Path<String>) -> Response {

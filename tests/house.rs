@@ -14,7 +14,7 @@ const EDGES: [(&str, &[&str]); 9] = [
     ("query", &["catalog", "lake", "promql"]),
     ("query/promql", &[]),
     ("sql", &["catalog", "lake", "query"]),
-    ("compat", &["catalog", "query"]),
+    ("compat", &["catalog", "query", "promql"]),
     ("benches", &["catalog", "lake", "ingest"]),
 ];
 

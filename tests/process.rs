@@ -14,7 +14,7 @@ const GIVE_UP: Duration = Duration::from_secs(60);
 fn serve(data: &Path) -> Command {
     let mut command = Command::new(BINARY);
     command.arg("serve").arg("--data").arg(data).env_remove("RUST_LOG");
-    for dialect in ["gateway", "otlp-grpc", "otlp-http"] {
+    for dialect in ["gateway", "otlp-grpc", "otlp-http", "prometheus"] {
         command.args([format!("--{dialect}-addr"), "127.0.0.1:0".to_owned()]);
     }
     command
@@ -110,7 +110,7 @@ fn an_empty_folder_becomes_a_node_that_stops_when_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let node = Node::start(serve(&folder.path().join("new")));
     let dialects: Vec<_> = node.said.iter().map(|l| l.split(' ').nth(1).unwrap_or_default()).collect();
-    assert_eq!(dialects, ["gateway", "otlp-grpc", "otlp-http"]);
+    assert_eq!(dialects, ["gateway", "otlp-grpc", "otlp-http", "prometheus"]);
     assert!(node.said.iter().all(|l| l.starts_with("listening ") && !l.ends_with(":0")), "{:?}", node.said);
     for path in ["/-/healthy", "/-/ready", "/ready", "/metrics", "/api/v1/status/buildinfo"] {
         assert_eq!(node.get(path).0, 200, "{path}");
@@ -152,7 +152,11 @@ fn a_taken_port_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let taken = TcpListener::bind("127.0.0.1:0").expect("binds");
     let address = taken.local_addr().expect("an address").to_string();
-    refused(serve(folder.path()).args(["--otlp-http-addr", &address]), 3, &["otlp-http", &address, "in use", "--otlp-http-addr"]);
+    for dialect in ["otlp-http", "prometheus"] {
+        let flag = format!("--{dialect}-addr");
+        let off = format!("{flag} off");
+        refused(serve(folder.path()).args([&flag, &address]), 3, &[dialect, &address, "in use", &flag, &off]);
+    }
 }
 
 #[test]

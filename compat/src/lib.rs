@@ -7,4 +7,5 @@
 //! - A status code is made from [`catalog::ErrorKind`] and from nothing else ([`status::of`]).
 
 pub mod node;
+pub mod prometheus;
 pub mod status;

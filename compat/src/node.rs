@@ -5,7 +5,7 @@
 //! | `/-/healthy` | 200 while the process serves at all |
 //! | `/-/ready`, `/ready` | 200 when it takes work, else 503 and why not (`/ready` is Loki's and Tempo's word) |
 //! | `/metrics` | the node's own numbers in the Prometheus text format |
-//! | `/api/v1/status/buildinfo` | the version, in the shape of Prometheus' endpoint |
+//! | `/api/v1/status/buildinfo` | the version, in the shape of Prometheus' endpoint; the Prometheus listener has its own |
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,9 +36,14 @@ pub fn probes(status: Arc<dyn NodeStatus>) -> Router {
         .with_state(status)
 }
 
-/// Numbers and version.
-pub fn introspection(status: Arc<dyn NodeStatus>) -> Router {
-    Router::new().route("/metrics", get(metrics)).route("/api/v1/status/buildinfo", get(build_info)).with_state(status)
+/// The node's numbers.
+pub fn numbers(status: Arc<dyn NodeStatus>) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(status)
+}
+
+/// The version, where no API has a say about it.
+pub fn version(status: Arc<dyn NodeStatus>) -> Router {
+    Router::new().route("/api/v1/status/buildinfo", get(build_info)).with_state(status)
 }
 
 async fn ready(State(status): State<Arc<dyn NodeStatus>>) -> Response {

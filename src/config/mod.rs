@@ -66,6 +66,8 @@ pub(crate) struct Config {
     pub(crate) query: query::QueryConfig,
     /// PromQL.
     pub(crate) promql: query::promql::PromqlConfig,
+    /// Prometheus' API.
+    pub(crate) prometheus: compat::prometheus::PrometheusConfig,
     /// SQL.
     pub(crate) sql: sql::SqlConfig,
 }
@@ -93,6 +95,7 @@ impl Default for Config {
             series: Default::default(),
             query: Default::default(),
             promql: Default::default(),
+            prometheus: Default::default(),
             sql: Default::default(),
         }
     }

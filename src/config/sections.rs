@@ -16,6 +16,7 @@ pub(crate) struct ListenConfig {
     pub(crate) otlp_grpc: ListenAddr,
     /// OTLP over HTTP.
     pub(crate) otlp_http: ListenAddr,
+    /// Prometheus' HTTP API.
     pub(crate) prometheus: ListenAddr,
     pub(crate) loki: ListenAddr,
     pub(crate) tempo: ListenAddr,
@@ -34,7 +35,7 @@ impl Default for ListenConfig {
             gateway: ListenAddr::loopback(7070),
             otlp_grpc: ListenAddr::loopback(4317),
             otlp_http: ListenAddr::loopback(4318),
-            prometheus: ListenAddr::Off,
+            prometheus: ListenAddr::loopback(9090),
             loki: ListenAddr::Off,
             tempo: ListenAddr::Off,
             jaeger: ListenAddr::Off,

@@ -1,6 +1,7 @@
 """Fixtures: a fresh folder, and the two kinds of store every delivery test runs on."""
 
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,21 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+@pytest.fixture(name="free_port", scope="session")
+def free_port_fixture():
+    """Gives free ports."""
+    return free_port
+
+
+@pytest.fixture(scope="session")
+def prometheus():
+    """The folder that has the real `prometheus` and `promtool`."""
+    folder = os.environ.get("TELELAKE_PROMETHEUS_DIR") or os.path.dirname(shutil.which("promtool") or "")
+    if not folder or not os.path.exists(os.path.join(folder, "prometheus")):
+        pytest.fail("no Prometheus: set TELELAKE_PROMETHEUS_DIR to a folder with prometheus and promtool (tests/run fetches Debian's package)")
+    return pathlib.Path(folder)
 
 
 @pytest.fixture(scope="session")
