@@ -106,7 +106,7 @@ impl Passes {
 
     /// The newest snapshot.
     pub(crate) fn snapshot_id(&self) -> u64 {
-        self.opened.catalog.snapshot().id().into()
+        self.opened.catalog.snapshot().id()
     }
 
     async fn flush(&self) -> Result<Value, PassError> {

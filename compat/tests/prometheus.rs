@@ -5,7 +5,6 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -133,9 +132,6 @@ impl Server {
         assert_eq!((answer.status.as_u16(), answer.text()), (status, expected), "{path}");
     }
 }
-
-/// An hour and a bit: 2026-01-01 00:10:00 UTC in seconds.
-const TEN_PAST: i64 = NEW_YEAR_MS / 1000 + 600;
 
 #[tokio::test]
 async fn parameters_are_refused_in_prometheus_words() {

@@ -16,7 +16,7 @@ pub(crate) fn request(series: &[RawSeries]) -> Vec<u8> {
         let labels_refs: Vec<u32> = one.labels.iter().flat_map(|(name, value)| [symbols.of(name), symbols.of(value)]).collect();
         if !one.times_ms.is_empty() {
             let samples = one.times_ms.iter().zip(&one.floats).enumerate().map(|(at, (timestamp, value))| Sample {
-                value: *value,
+                value: Some(*value),
                 timestamp: *timestamp,
                 start_timestamp: one.starts_ms.get(at).copied().unwrap_or(0),
             });
