@@ -316,6 +316,15 @@ def bench_binary():
     return binary
 
 
+def replay(node, path, connections):
+    """Sends a corpus to a system; what telelake-bench reports of that."""
+    command = [bench_binary(), "replay", "--corpus", path, "--to", "{}:{}".format(*node.address), "--connections", str(connections)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "RUST_BACKTRACE": "0"})
+    if done.returncode != 0:
+        raise Failure(f"{node.name}: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
 def corpus(size):
     """The recorded fleet of a size, and what is in it. Recorded once."""
     folder = PEERS / "corpora"

@@ -73,6 +73,10 @@ async fn lane_of(corpus: Rc<Corpus>, to: SocketAddr, lane: usize, connections: u
             message = message.header(*name, *value);
         }
         let message = message.body(Full::new(corpus.body(request)?))?;
+        // A server may close a connection that has been open for long, between two requests; VictoriaMetrics does after two minutes.
+        if sender.ready().await.is_err() {
+            sender = connect(to).await?;
+        }
         let started = Instant::now();
         send(&mut sender, message).await?;
         times_ms.push(started.elapsed().as_secs_f64() * 1e3);
