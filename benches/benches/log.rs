@@ -8,49 +8,13 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use async_trait::async_trait;
-use catalog::manifest::{LogMark, Operation, WriterId};
-use catalog::{FileEntry, SnapshotId, Table, TenantId};
+use catalog::{Table, TenantId};
 use criterion::{Criterion, Throughput};
-use ingest::flush::Destination;
-use ingest::{Append, IngestConfig, Ingester, Result, RowSink, wal};
-use parking_lot::Mutex;
+use ingest::{Append, IngestConfig, Ingester, RowSink, wal};
 use tokio::runtime::Runtime;
 
+use crate::inputs::nowhere::Nowhere;
 use crate::inputs::{ITEMS, Kind};
-
-/// Accepts files and forgets them, so that only the log is measured.
-#[derive(Debug, Default)]
-struct Nowhere(Mutex<Option<LogMark>>);
-
-#[async_trait]
-impl Destination for Nowhere {
-    async fn write(&self, _tenant: &TenantId, _table: Table, _batches: Vec<RecordBatch>) -> Result<Vec<FileEntry>> {
-        Ok(Vec::new())
-    }
-
-    async fn commit(&self, operations: Vec<Operation>) -> catalog::Result<SnapshotId> {
-        let mut mark = self.0.lock();
-        for operation in operations {
-            match operation {
-                Operation::WriterFence { epoch, .. } => {
-                    *mark = Some(LogMark { epoch, committed: mark.map_or(0, |mark| mark.committed) });
-                }
-                Operation::WalCommit { epoch, to, .. } => *mark = Some(LogMark { epoch, committed: to }),
-                _ => {}
-            }
-        }
-        Ok(1)
-    }
-
-    async fn refresh(&self) -> catalog::Result<()> {
-        Ok(())
-    }
-
-    fn mark(&self, _writer: WriterId) -> Option<LogMark> {
-        *self.0.lock()
-    }
-}
 
 fn main() {
     let runtime = Runtime::new().expect("a runtime starts");

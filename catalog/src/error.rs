@@ -2,7 +2,8 @@
 
 use object_store::path::Path;
 
-use crate::manifest::SnapshotId;
+use crate::manifest::{FileId, SnapshotId};
+use crate::time::Timestamp;
 
 /// `Result` of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -39,6 +40,27 @@ pub enum ErrorKind {
     Internal,
 }
 
+impl ErrorKind {
+    /// The word for it in the bodies of answers, in logs and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::Fenced => "fenced",
+            Self::TooLarge => "too_large",
+            Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
+            Self::Denied => "denied",
+            Self::Timeout => "timeout",
+            Self::Cancelled => "cancelled",
+            Self::Corrupt => "corrupt",
+            Self::Unsupported => "unsupported",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// An error of the catalog.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -56,6 +78,14 @@ pub enum Error {
     Fenced {
         /// Who fenced us.
         reason: String,
+    },
+    /// The file is so old that gc may have deleted it already: write its rows again, to a new file.
+    #[error("file {file} was minted before {} ns after the epoch, and what nothing named by then is deleted", floor.as_nanos())]
+    Condemned {
+        /// The file.
+        file: FileId,
+        /// Files minted before this are refused.
+        floor: Timestamp,
     },
     /// The log range was committed before: the rows are safe already.
     #[error("log range up to {to} of this writer was committed before")]
@@ -132,7 +162,7 @@ impl Error {
     /// What the caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::Conflict { .. } | Self::Condemned { .. } => ErrorKind::Conflict,
             Self::Fenced { .. } => ErrorKind::Fenced,
             Self::AlreadyCommitted { .. } => ErrorKind::Conflict,
             Self::InvalidEdit { .. } => ErrorKind::Invalid,

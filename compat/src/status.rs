@@ -21,26 +21,7 @@ pub const fn of(kind: ErrorKind) -> StatusCode {
     }
 }
 
-/// The word for an error kind in the body of an answer.
-pub const fn word(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Invalid => "invalid",
-        ErrorKind::NotFound => "not_found",
-        ErrorKind::Conflict => "conflict",
-        ErrorKind::Fenced => "fenced",
-        ErrorKind::TooLarge => "too_large",
-        ErrorKind::Overloaded => "overloaded",
-        ErrorKind::Unavailable => "unavailable",
-        ErrorKind::Denied => "denied",
-        ErrorKind::Timeout => "timeout",
-        ErrorKind::Cancelled => "cancelled",
-        ErrorKind::Corrupt => "corrupt",
-        ErrorKind::Unsupported => "unsupported",
-        _ => "internal",
-    }
-}
-
 /// `{"error": ..., "kind": ...}` with the status of `kind`.
 pub fn error(kind: ErrorKind, message: &str) -> Response {
-    (of(kind), Json(json!({ "error": message, "kind": word(kind) }))).into_response()
+    (of(kind), Json(json!({ "error": message, "kind": kind.name() }))).into_response()
 }

@@ -3,6 +3,8 @@
 // Each benchmark uses a part.
 #![allow(dead_code)]
 
+pub(crate) mod nowhere;
+
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;

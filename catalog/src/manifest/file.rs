@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::partition::Partition;
 use crate::table::Table;
 use crate::tenant::TenantId;
-use crate::time::TimeRange;
+use crate::time::{TimeRange, Timestamp};
 
 /// The id of a file: version 7, so it sorts by the time it was minted. Never reused; part of the file's name.
 pub type FileId = Uuid;
@@ -58,7 +58,7 @@ pub struct FileEntry {
     pub id_range: Option<(i64, i64)>,
     /// Where the index section lies, if there is one.
     pub index: Option<IndexSection>,
-    /// Length of page indexes, Parquet footer and its 8-byte tail, which end the file, so that one ranged read fetches them.
+    /// Length of page table, page indexes, Parquet footer and its 8-byte tail, which end the file, so that one ranged read fetches them.
     pub footer_bytes: u64,
     /// crc32 of the whole object.
     pub crc32: u32,
@@ -73,6 +73,15 @@ impl FileEntry {
     pub fn path(&self) -> Path {
         data_path(&self.tenant, self.table, self.partition, self.level, self.id)
     }
+}
+
+/// When `id` was minted, to the millisecond; the end of time for an id that does not say.
+pub(super) fn minted_at(id: FileId) -> Timestamp {
+    if id.get_version_num() != 7 {
+        return Timestamp::MAX;
+    }
+    let ms = i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX);
+    Timestamp::from_millis(ms)
 }
 
 pub(super) fn data_path(tenant: &TenantId, table: Table, partition: Partition, level: Level, id: FileId) -> Path {

@@ -13,10 +13,11 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringBuilder,
 use catalog::{Env, Table, TenantId, schema};
 
 use super::attributes::{AttributeColumns, AttributeLimits, Attributes};
+use super::blocks::{self, Records};
 use super::columns::{DictionaryColumn, IdColumn, non_zero, valid_id};
-use super::json::{ValueError, text, write_shown};
+use super::json::{ValueError, write_shown};
 use super::report::{Report, Rule};
-use super::resources::{Block, DayRows, Resource, Resources, Scope, bounded_text, times};
+use super::resources::{DayRows, Resource, Resources, Scope, bounded_text, times};
 use super::{Convert, Converted, DecodeError, field_of, level};
 use crate::receive::ReceiveConfig;
 use crate::wire::{AnyValue, Reader, WireError};
@@ -42,7 +43,8 @@ impl LogsConverter {
 impl Convert for LogsConverter {
     fn convert(&self, tenant: &TenantId, body: &[u8]) -> Result<Converted, DecodeError> {
         let mut walk = Walk::new(self, tenant);
-        walk.request(body).map_err(|e| DecodeError::wire("ExportLogsServiceRequest", e))?;
+        blocks::walk(body, &self.resources, &self.config, &mut walk)
+            .map_err(|e| DecodeError::wire("ExportLogsServiceRequest", e))?;
         let Walk { columns, resources, streams, report, undated, .. } = walk;
         let accepted = columns.len() as u64;
         let mut converted = Converted { accepted, rejected: report.refused(), undated, ..Converted::default() };
@@ -88,49 +90,21 @@ impl<'s, 'a> Walk<'s, 'a> {
         }
     }
 
-    fn request(&mut self, body: &'a [u8]) -> Result<(), WireError> {
-        let mut reader = Reader::new(body);
-        while let Some(field) = reader.next()? {
-            if field.number == 1 {
-                self.resource_logs(field.bytes()?)?;
-            }
+    fn time(&mut self, raw: &RawRecord<'_>) -> Result<i64, ValueError> {
+        let sent = if raw.time == 0 { raw.observed } else { raw.time };
+        if sent == 0 {
+            self.undated = true;
+            return Ok(self.now_ns);
         }
-        Ok(())
-    }
-
-    fn resource_logs(&mut self, message: &'a [u8]) -> Result<(), WireError> {
-        let block = Block::read(message)?;
-        let resource = text(block.schema_url).and_then(|url| self.converter.resources.get(block.head.unwrap_or_default(), url));
-        match resource {
-            Ok(resource) => Block::items(message, |scope_logs| self.scope_logs(scope_logs, &resource)),
-            Err(ValueError::Rule(rule)) => {
-                self.report.refuse(rule, Block::records_below(message));
-                Ok(())
-            }
-            Err(ValueError::Wire(error)) => Err(error),
+        match (i64::try_from(sent), i64::try_from(raw.observed)) {
+            (Ok(ts), Ok(_)) if ts < self.oldest_ns => Err(ValueError::Rule(Rule::TooOld)),
+            (Ok(ts), Ok(_)) => Ok(ts),
+            _ => Err(ValueError::Rule(Rule::TimeRange)),
         }
     }
+}
 
-    fn scope_logs(&mut self, message: &'a [u8], resource: &Arc<Resource>) -> Result<(), WireError> {
-        let block = Block::read(message)?;
-        let config = &self.converter.config;
-        match Scope::read(block.head, AttributeLimits::from(config.as_ref()), config.text_bytes_max) {
-            Ok(scope) => Block::items(message, |record| match self.record(record, resource, &scope) {
-                Ok(()) => Ok(()),
-                Err(ValueError::Rule(rule)) => {
-                    self.report.refuse(rule, 1);
-                    Ok(())
-                }
-                Err(ValueError::Wire(error)) => Err(error),
-            }),
-            Err(ValueError::Rule(rule)) => {
-                self.report.refuse(rule, block.items);
-                Ok(())
-            }
-            Err(ValueError::Wire(error)) => Err(error),
-        }
-    }
-
+impl<'a> Records<'a> for Walk<'_, 'a> {
     fn record(&mut self, message: &'a [u8], resource: &Arc<Resource>, scope: &Scope<'_>) -> Result<(), ValueError> {
         let raw = RawRecord::read(message, &mut self.attributes)?;
         let text_max = self.converter.config.text_bytes_max;
@@ -164,17 +138,8 @@ impl<'s, 'a> Walk<'s, 'a> {
         Ok(())
     }
 
-    fn time(&mut self, raw: &RawRecord<'_>) -> Result<i64, ValueError> {
-        let sent = if raw.time == 0 { raw.observed } else { raw.time };
-        if sent == 0 {
-            self.undated = true;
-            return Ok(self.now_ns);
-        }
-        match (i64::try_from(sent), i64::try_from(raw.observed)) {
-            (Ok(ts), Ok(_)) if ts < self.oldest_ns => Err(ValueError::Rule(Rule::TooOld)),
-            (Ok(ts), Ok(_)) => Ok(ts),
-            _ => Err(ValueError::Rule(Rule::TimeRange)),
-        }
+    fn report(&mut self) -> &mut Report {
+        &mut self.report
     }
 }
 

@@ -14,6 +14,7 @@
 //! - A dictionary row (series, stream, resource) is emitted until an append that carried it was acknowledged.
 
 mod attributes;
+mod blocks;
 mod columns;
 pub mod ids;
 mod items;

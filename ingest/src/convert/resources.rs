@@ -25,7 +25,7 @@ use super::report::Rule;
 use super::streams::{SERVICE_LABEL, UNKNOWN_SERVICE, stream_labels};
 use super::{DecodeError, field_of};
 use crate::receive::ReceiveConfig;
-use crate::wire::{Reader, WireError};
+use crate::wire::Reader;
 
 /// Memory for parsed resources. A few thousand of them; a miss costs a microsecond or two.
 const MEMO_BYTES: u64 = 16 << 20;
@@ -147,60 +147,6 @@ fn canonical_id(attributes: &Attributes<'_>, dropped: u32, schema_url: &str) -> 
     canonical.push(0xff);
     canonical.extend_from_slice(&dropped.to_le_bytes());
     Ok(content_id(&canonical))
-}
-
-/// A message of a block that holds the records: `Resource`, and text that belongs to all of them.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Block<'a> {
-    /// The bytes of field 1, the resource or the scope.
-    pub(crate) head: Option<&'a [u8]>,
-    /// Field 3.
-    pub(crate) schema_url: &'a [u8],
-    /// How many messages field 2 has.
-    pub(crate) items: u64,
-}
-
-impl<'a> Block<'a> {
-    /// Reads `ResourceLogs`, `ScopeLogs` and their likes, which all have the same shape: head 1, items 2, schema url 3.
-    /// The head may come after the items.
-    pub(crate) fn read(message: &'a [u8]) -> Result<Self, WireError> {
-        let mut this = Self::default();
-        let mut reader = Reader::new(message);
-        while let Some(field) = reader.next()? {
-            match field.number {
-                1 if this.head.is_some() => return Err(WireError::Repeated { field: 1 }),
-                1 => this.head = Some(field.bytes()?),
-                2 => {
-                    field.bytes()?;
-                    this.items += 1;
-                }
-                3 => this.schema_url = field.bytes()?,
-                _ => {}
-            }
-        }
-        Ok(this)
-    }
-
-    /// Calls `each` for every item's bytes, in order.
-    pub(crate) fn items<E: From<WireError>>(message: &'a [u8], mut each: impl FnMut(&'a [u8]) -> Result<(), E>) -> Result<(), E> {
-        let mut reader = Reader::new(message);
-        while let Some(field) = reader.next()? {
-            if field.number == 2 {
-                each(field.bytes()?)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// How many records lie below, where items are blocks themselves. Blocks that cannot be read count as empty.
-    pub(crate) fn records_below(message: &'a [u8]) -> u64 {
-        let mut count = 0;
-        let _ = Self::items(message, |block| {
-            count += Block::read(block).map_or(0, |b| b.items);
-            Ok::<_, WireError>(())
-        });
-        count
-    }
 }
 
 /// An instrumentation scope.

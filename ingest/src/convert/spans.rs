@@ -13,11 +13,12 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch};
 use catalog::{Env, Table, TenantId, schema};
 
 use super::attributes::{AttributeColumns, AttributeLimits, Attributes};
+use super::blocks::{self, Records};
 use super::columns::{DictionaryColumn, IdColumn, non_zero, valid_id};
 use super::items::{ItemColumns, Items};
-use super::json::{ValueError, text};
+use super::json::ValueError;
 use super::report::{Report, Rule};
-use super::resources::{Block, DayRows, Resource, Resources, Scope, bounded_text, times};
+use super::resources::{DayRows, Resource, Resources, Scope, bounded_text, times};
 use super::{Convert, Converted, DecodeError, field_of};
 use crate::receive::ReceiveConfig;
 use crate::wire::{Reader, WireError};
@@ -40,7 +41,8 @@ impl SpansConverter {
 impl Convert for SpansConverter {
     fn convert(&self, tenant: &TenantId, body: &[u8]) -> Result<Converted, DecodeError> {
         let mut walk = Walk::new(self, tenant);
-        walk.request(body).map_err(|e| DecodeError::wire("ExportTraceServiceRequest", e))?;
+        blocks::walk(body, &self.resources, &self.config, &mut walk)
+            .map_err(|e| DecodeError::wire("ExportTraceServiceRequest", e))?;
         let Walk { columns, resources, report, .. } = walk;
         let mut converted = Converted { accepted: columns.ts.len() as u64, rejected: report.refused(), ..Converted::default() };
         converted.reason = report.finish("traces");
@@ -77,51 +79,10 @@ impl<'s, 'a> Walk<'s, 'a> {
             items: Items::new(limits, config.span_items_max, config.text_bytes_max),
         }
     }
+}
 
-    fn request(&mut self, body: &'a [u8]) -> Result<(), WireError> {
-        let mut reader = Reader::new(body);
-        while let Some(field) = reader.next()? {
-            if field.number == 1 {
-                self.resource_spans(field.bytes()?)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn resource_spans(&mut self, message: &'a [u8]) -> Result<(), WireError> {
-        let block = Block::read(message)?;
-        let resource = text(block.schema_url).and_then(|url| self.converter.resources.get(block.head.unwrap_or_default(), url));
-        match resource {
-            Ok(resource) => Block::items(message, |scope_spans| self.scope_spans(scope_spans, &resource)),
-            Err(ValueError::Rule(rule)) => {
-                self.report.refuse(rule, Block::records_below(message));
-                Ok(())
-            }
-            Err(ValueError::Wire(error)) => Err(error),
-        }
-    }
-
-    fn scope_spans(&mut self, message: &'a [u8], resource: &Arc<Resource>) -> Result<(), WireError> {
-        let block = Block::read(message)?;
-        let config = &self.converter.config;
-        match Scope::read(block.head, AttributeLimits::from(config.as_ref()), config.text_bytes_max) {
-            Ok(scope) => Block::items(message, |span| match self.span(span, resource, &scope) {
-                Ok(()) => Ok(()),
-                Err(ValueError::Rule(rule)) => {
-                    self.report.refuse(rule, 1);
-                    Ok(())
-                }
-                Err(ValueError::Wire(error)) => Err(error),
-            }),
-            Err(ValueError::Rule(rule)) => {
-                self.report.refuse(rule, block.items);
-                Ok(())
-            }
-            Err(ValueError::Wire(error)) => Err(error),
-        }
-    }
-
-    fn span(&mut self, message: &'a [u8], resource: &Arc<Resource>, scope: &Scope<'_>) -> Result<(), ValueError> {
+impl<'a> Records<'a> for Walk<'_, 'a> {
+    fn record(&mut self, message: &'a [u8], resource: &Arc<Resource>, scope: &Scope<'_>) -> Result<(), ValueError> {
         let raw = RawSpan::read(message, &mut self.attributes, &mut self.items)?;
         let text_max = self.converter.config.text_bytes_max;
         let trace_id = valid_id(raw.trace_id).ok_or(ValueError::Rule(Rule::TraceId))?;
@@ -150,6 +111,10 @@ impl<'s, 'a> Walk<'s, 'a> {
         self.columns.items.push(&self.items);
         self.resources.point(resource.id, resource, start);
         Ok(())
+    }
+
+    fn report(&mut self) -> &mut Report {
+        &mut self.report
     }
 }
 

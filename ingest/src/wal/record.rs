@@ -18,7 +18,7 @@ const FORMAT: u8 = 1;
 const HAS_FINGERPRINT: u8 = 1;
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
-/// The fastest level with entropy coding, about 1 GB/s a core; `examples/wal_rate.rs` shows what it leaves.
+/// The fastest level with entropy coding, about 1 GB/s a core; `benches/examples/wal_rate.rs` shows what it leaves.
 const ZSTD_LEVEL: i32 = 1;
 /// Below this a compressor only adds bytes.
 const COMPRESS_BYTES_MIN: usize = 256;

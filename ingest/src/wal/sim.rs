@@ -49,6 +49,26 @@ struct State {
     dead: bool,
 }
 
+impl State {
+    /// A machine just switched on, with an empty disk: nothing is locked, and nothing is set to fail.
+    fn fresh(random: Arc<SeededEntropy>, space: Space) -> Self {
+        Self {
+            names: BTreeMap::new(),
+            durable_names: BTreeMap::new(),
+            changes: Vec::new(),
+            files: Vec::new(),
+            locks: BTreeMap::new(),
+            random,
+            space,
+            failing_syncs: 0,
+            failing_writes: 0,
+            syncs: 0,
+            calls_left: None,
+            dead: false,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Change {
     Link(PathBuf, usize),
@@ -66,20 +86,7 @@ struct Contents {
 impl SimFs {
     /// An empty disk with 1 TiB of room.
     pub fn new(seed: u64) -> Self {
-        let state = State {
-            names: BTreeMap::new(),
-            durable_names: BTreeMap::new(),
-            changes: Vec::new(),
-            files: Vec::new(),
-            locks: BTreeMap::new(),
-            random: SeededEntropy::new(seed),
-            space: Space { used: 0, free: 1 << 40 },
-            failing_syncs: 0,
-            failing_writes: 0,
-            syncs: 0,
-            calls_left: None,
-            dead: false,
-        };
+        let state = State::fresh(SeededEntropy::new(seed), Space { used: 0, free: 1 << 40 });
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -97,20 +104,8 @@ impl SimFs {
             apply(&mut names, change);
         }
         let files = state.files.iter().map(|file| after_power_cut(file, &random)).collect();
-        let state = State {
-            names: names.clone(),
-            durable_names: names,
-            changes: Vec::new(),
-            files,
-            locks: BTreeMap::new(),
-            random,
-            space: state.space,
-            failing_syncs: 0,
-            failing_writes: 0,
-            syncs: 0,
-            calls_left: None,
-            dead: false,
-        };
+        let fresh = State::fresh(random, state.space);
+        let state = State { names: names.clone(), durable_names: names, files, ..fresh };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -129,14 +124,7 @@ impl SimFs {
             durable_names: state.durable_names.clone(),
             changes: state.changes.clone(),
             files: state.files.clone(),
-            locks: BTreeMap::new(),
-            random: Arc::clone(&state.random),
-            space: state.space,
-            failing_syncs: 0,
-            failing_writes: 0,
-            syncs: 0,
-            calls_left: None,
-            dead: false,
+            ..State::fresh(Arc::clone(&state.random), state.space)
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }

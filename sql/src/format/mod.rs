@@ -167,7 +167,7 @@ impl Encoder {
         let message = error.public_message();
         match &self.writer {
             Writer::JsonLines(_) => {
-                let record = serde_json::json!({"error": message, "kind": crate::http::kind_name(error.kind())});
+                let record = serde_json::json!({"error": message, "kind": error.kind().name()});
                 Some(format!("{record}\n").into_bytes())
             }
             Writer::Csv(_) => Some(format!("\"error: {}\"\n", message.replace('"', "\"\"")).into_bytes()),

@@ -77,22 +77,3 @@ fn status(error: &Error) -> StatusCode {
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
-
-/// The name of a kind in error bodies.
-pub(crate) fn kind_name(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Invalid => "invalid",
-        ErrorKind::NotFound => "not_found",
-        ErrorKind::Conflict => "conflict",
-        ErrorKind::Fenced => "fenced",
-        ErrorKind::TooLarge => "too_large",
-        ErrorKind::Overloaded => "overloaded",
-        ErrorKind::Unavailable => "unavailable",
-        ErrorKind::Denied => "denied",
-        ErrorKind::Timeout => "timeout",
-        ErrorKind::Cancelled => "cancelled",
-        ErrorKind::Corrupt => "corrupt",
-        ErrorKind::Unsupported => "unsupported",
-        _ => "internal",
-    }
-}

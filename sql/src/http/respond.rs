@@ -9,7 +9,7 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 use uuid::Uuid;
 
-use super::{kind_name, status};
+use super::status;
 use crate::engine::QueryStream;
 use crate::error::{Error, Result};
 use crate::format::{Encoder, Format};
@@ -129,7 +129,7 @@ pub(super) fn error(error: &Error, id: Option<Uuid>) -> Response {
         tracing::error!(query = %id, %message, "query failed");
     }
     let status = status(error);
-    let body = serde_json::json!({"error": error.public_message(), "kind": kind_name(error.kind())});
+    let body = serde_json::json!({"error": error.public_message(), "kind": error.kind().name()});
     let mut response = (status, axum::Json(body)).into_response();
     let headers = response.headers_mut();
     if let Some(id) = id.and_then(|id| HeaderValue::from_str(&id.to_string()).ok()) {

@@ -1,7 +1,10 @@
 //! What the log costs: bytes per sample, records and syncs per second, replay speed.
 //!
-//! `cargo run --release -p telelake-ingest --example wal_rate -- FOLDER`. Rows have the shape of one scrape of 10,000 series in batches of
+//! `cargo run --release -p telelake-benches --example wal_rate -- FOLDER`. Rows have the shape of one scrape of 10,000 series in batches of
 //! 500 series, or of 20 samples of each of 500 series; the destination keeps nothing, so that only the log is measured.
+
+#[path = "../benches/inputs/mod.rs"]
+mod inputs;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,48 +12,14 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{Array, DictionaryArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::Int32Type;
-use async_trait::async_trait;
-use catalog::manifest::{LogMark, Operation, WriterId};
-use catalog::{Clock, Entropy, Env, FileEntry, SnapshotId, Table, TenantId, Timestamp, schema};
-use ingest::flush::Destination;
-use ingest::{Append, IngestConfig, Ingester, Result, RowSink};
-use parking_lot::Mutex;
+use catalog::{Clock, Entropy, Env, Table, TenantId, Timestamp, schema};
+use ingest::{Append, IngestConfig, Ingester, RowSink};
+
+use crate::inputs::mix;
+use crate::inputs::nowhere::Nowhere;
 
 const SERIES: i64 = 10_000;
 const SERIES_PER_BATCH: i64 = 500;
-
-/// Accepts files and forgets them.
-#[derive(Debug, Default)]
-struct Nowhere(Mutex<Option<LogMark>>);
-
-#[async_trait]
-impl Destination for Nowhere {
-    async fn write(&self, _tenant: &TenantId, _table: Table, _batches: Vec<RecordBatch>) -> Result<Vec<FileEntry>> {
-        Ok(Vec::new())
-    }
-
-    async fn commit(&self, operations: Vec<Operation>) -> catalog::Result<SnapshotId> {
-        let mut mark = self.0.lock();
-        for operation in operations {
-            match operation {
-                Operation::WriterFence { epoch, .. } => {
-                    *mark = Some(LogMark { epoch, committed: mark.map_or(0, |mark| mark.committed) });
-                }
-                Operation::WalCommit { epoch, to, .. } => *mark = Some(LogMark { epoch, committed: to }),
-                _ => {}
-            }
-        }
-        Ok(1)
-    }
-
-    async fn refresh(&self) -> catalog::Result<()> {
-        Ok(())
-    }
-
-    fn mark(&self, _writer: WriterId) -> Option<LogMark> {
-        *self.0.lock()
-    }
-}
 
 #[derive(Debug)]
 struct SystemEnv;
@@ -66,11 +35,6 @@ impl Entropy for SystemEnv {
     fn next_u64(&self) -> u64 {
         mix(Clock::now(self).as_nanos() as u64)
     }
-}
-
-fn mix(n: u64) -> u64 {
-    let z = n.wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) ^ (z >> 31)
 }
 
 /// Samples of series `first..first + SERIES_PER_BATCH` at `times` consecutive scrapes.
