@@ -1,7 +1,8 @@
 //! Byte-bounded caches of immutable things, keyed by file id: footers, index sections, byte ranges.
 //!
 //! A file never changes and its id is never reused, so nothing here is ever invalidated; it only falls out when the
-//! bytes run out. Concurrent misses of one key read the store once.
+//! bytes run out. Concurrent misses of one key read the store once. Bytes are proven when they come from the store, by the manifest or
+//! by the file's [page table](crate::pages), and never again.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use arrow::datatypes::Schema;
 use bytes::Bytes;
 use catalog::{FileEntry, FileId};
 use moka::future::Cache;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStore;
 use parquet::DecodeResult;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataPushDecoder};
@@ -18,6 +19,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataPushDecoder};
 use crate::config::LakeConfig;
 use crate::error::{Error, Result};
 use crate::index::IndexReader;
+use crate::pages::PageTable;
 
 /// Files up to this size are kept whole, so that all their ranges are one request.
 const WHOLE_FILE_BYTES: u64 = 256 << 10;
@@ -32,11 +34,21 @@ pub struct Caches {
     ranges: Cache<(FileId, u64, u64), Bytes>,
 }
 
+/// Whether bytes will be asked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    /// They are worth their room in the cache.
+    Likely,
+    /// They are read through once, as compaction does: keeping them would push out what queries need.
+    Never,
+}
+
 /// A parsed footer with its page index, ready to build decoders from.
 #[derive(Debug)]
 pub struct Footer {
     /// Metadata and Arrow schema.
     pub reader: ArrowReaderMetadata,
+    pages: PageTable,
 }
 
 impl Caches {
@@ -47,7 +59,7 @@ impl Caches {
             footers: Cache::builder()
                 .name("footers")
                 .max_capacity(config.metadata_cache_bytes / 2)
-                .weigher(move |_, footer: &Arc<Footer>| weigh(footer.reader.metadata().memory_size() + 1024))
+                .weigher(move |_, footer: &Arc<Footer>| weigh(footer.memory_bytes()))
                 .build(),
             indexes: Cache::builder()
                 .name("indexes")
@@ -65,7 +77,7 @@ impl Caches {
     /// The footer of `file`: from the cache, or by one ranged read of its last [`FileEntry::footer_bytes`].
     ///
     /// # Errors
-    /// `Store`, or `Corrupt` when the bytes are no Parquet footer.
+    /// `Store`, or `Corrupt` when the bytes are not those that were written.
     pub async fn footer(&self, store: &dyn ObjectStore, file: &FileEntry) -> Result<Arc<Footer>> {
         if let Some(footer) = self.footers.get(&file.id).await {
             count("footer", true);
@@ -75,7 +87,8 @@ impl Caches {
         let load = async {
             let start = file.bytes.saturating_sub(file.footer_bytes);
             let bytes = self.range(store, file, start..file.bytes).await?;
-            parse_footer(file, start, bytes).map(Arc::new)
+            let pages = PageTable::parse(file, &bytes).map_err(|reason| corrupt(file, reason))?;
+            parse_footer(file, start, bytes, pages).map(Arc::new)
         };
         self.footers.try_get_with(file.id, load).await.map_err(shared)
     }
@@ -103,26 +116,22 @@ impl Caches {
         self.indexes.try_get_with(file.id, load).await.map(Some).map_err(shared)
     }
 
-    /// The bytes `range` of `file`.
+    /// Pages of `file`, in order: each range is one page or several. What is not cached is fetched in one go, neighbours together, and
+    /// proven by `footer`, which is that of the file.
     ///
     /// # Errors
-    /// `Store`, or `Corrupt` when the file is shorter.
-    pub async fn range(&self, store: &dyn ObjectStore, file: &FileEntry, range: Range<u64>) -> Result<Bytes> {
-        Ok(self.ranges(store, file, vec![range]).await?.remove(0))
-    }
-
-    /// The bytes of several ranges of `file`, in order. What is not cached is fetched in one go, neighbours together.
-    ///
-    /// # Errors
-    /// As [`Caches::range`].
-    pub async fn ranges(&self, store: &dyn ObjectStore, file: &FileEntry, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>> {
-        if let Some(bad) = ranges.iter().find(|r| r.start > r.end || r.end > file.bytes) {
-            let reason = format!("bytes {}..{} are asked for, the file has {}", bad.start, bad.end, file.bytes);
-            return Err(Error::Corrupt { path: file.path(), reason });
-        }
+    /// `Store`, or `Corrupt` when the file is shorter or the bytes are not those that were written.
+    pub(crate) async fn pages(
+        &self,
+        store: &dyn ObjectStore,
+        file: &FileEntry,
+        footer: &Footer,
+        ranges: Vec<Range<u64>>,
+        reuse: Reuse,
+    ) -> Result<Vec<Bytes>> {
         if file.bytes <= WHOLE_FILE_BYTES {
             let whole = self.whole(store, file).await?;
-            return Ok(ranges.into_iter().map(|r| whole.slice(r.start as usize..r.end as usize)).collect());
+            return Ok(ranges.into_iter().map(|range| slice(&whole, &range)).collect());
         }
         let mut found = Vec::with_capacity(ranges.len());
         for range in &ranges {
@@ -132,13 +141,11 @@ impl Caches {
             ranges.iter().zip(&found).filter(|(_, bytes)| bytes.is_none()).map(|(range, _)| range.clone()).collect();
         metrics::counter!("telelake_lake_cache_hits_total", "cache" => "range").increment((ranges.len() - missing.len()) as u64);
         metrics::counter!("telelake_lake_cache_misses_total", "cache" => "range").increment(missing.len() as u64);
-        let path = file.path();
-        let store_error = |source| Error::Store { path: path.clone(), source };
-        let mut fetched = match missing.len() {
-            0 => Vec::new(),
-            _ => store.get_ranges(&path, &missing).await.map_err(store_error)?,
+        let fetched = fetch(store, file, &missing).await?;
+        for (bytes, range) in fetched.iter().zip(&missing) {
+            footer.pages.check(range, bytes).map_err(|reason| corrupt(file, reason))?;
         }
-        .into_iter();
+        let mut fetched = fetched.into_iter();
         let mut out = Vec::with_capacity(ranges.len());
         for (range, bytes) in ranges.into_iter().zip(found) {
             if let Some(bytes) = bytes {
@@ -146,14 +153,7 @@ impl Caches {
                 continue;
             }
             let bytes = fetched.next().unwrap_or_default();
-            if bytes.len() as u64 != range.end - range.start {
-                return Err(Error::Corrupt {
-                    path,
-                    reason: format!("the object is shorter than its manifest's {} bytes", file.bytes),
-                });
-            }
-            metrics::counter!("telelake_lake_read_bytes_total").increment(bytes.len() as u64);
-            if bytes.len() as u64 <= RANGE_BYTES_MAX {
+            if bytes.len() as u64 <= RANGE_BYTES_MAX && reuse == Reuse::Likely {
                 // A slice would keep the whole coalesced response alive.
                 let own = Bytes::copy_from_slice(&bytes);
                 self.ranges.insert((file.id, range.start, range.end), own.clone()).await;
@@ -165,6 +165,15 @@ impl Caches {
         Ok(out)
     }
 
+    /// Bytes of `file` that whoever asks proves, and keeps in a form of its own.
+    async fn range(&self, store: &dyn ObjectStore, file: &FileEntry, range: Range<u64>) -> Result<Bytes> {
+        if file.bytes <= WHOLE_FILE_BYTES {
+            return Ok(slice(&self.whole(store, file).await?, &range));
+        }
+        Ok(fetch(store, file, &[range]).await?.remove(0))
+    }
+
+    /// A small file, proven by the manifest.
     async fn whole(&self, store: &dyn ObjectStore, file: &FileEntry) -> Result<Bytes> {
         let key = (file.id, 0, file.bytes);
         if let Some(bytes) = self.ranges.get(&key).await {
@@ -172,21 +181,45 @@ impl Caches {
             return Ok(bytes);
         }
         count("range", false);
-        let path = file.path();
         let load = async {
-            let bytes =
-                store.get_range(&path, 0..file.bytes).await.map_err(|source| Error::Store { path: path.clone(), source })?;
-            if bytes.len() as u64 != file.bytes {
-                return Err(Error::Corrupt {
-                    path: path.clone(),
-                    reason: format!("the object has {} bytes, the manifest says {}", bytes.len(), file.bytes),
-                });
+            let bytes = fetch(store, file, &[0..file.bytes]).await?.remove(0);
+            let crc32 = crc32fast::hash(&bytes);
+            if crc32 != file.crc32 {
+                return Err(corrupt(file, format!("it has crc32 {crc32:08x}, the manifest says {:08x}", file.crc32)));
             }
-            metrics::counter!("telelake_lake_read_bytes_total").increment(file.bytes);
             Ok(bytes)
         };
         self.ranges.try_get_with(key, load).await.map_err(shared)
     }
+}
+
+/// Reads `ranges`.
+async fn fetch(store: &dyn ObjectStore, file: &FileEntry, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+    if ranges.is_empty() {
+        return Ok(Vec::new());
+    }
+    if let Some(bad) = ranges.iter().find(|r| r.start > r.end || r.end > file.bytes) {
+        return Err(corrupt(file, format!("bytes {}..{} are asked for, the file has {}", bad.start, bad.end, file.bytes)));
+    }
+    let path = file.path();
+    let fetched = store.get_ranges(&path, ranges).await.map_err(|source| Error::Store { path, source })?;
+    let lengths = fetched.iter().map(|bytes| bytes.len() as u64);
+    if !lengths.eq(ranges.iter().map(|range| range.end - range.start)) {
+        return Err(corrupt(file, format!("the object is shorter than its manifest's {} bytes", file.bytes)));
+    }
+    metrics::counter!("telelake_lake_read_bytes_total").increment(fetched.iter().map(|bytes| bytes.len() as u64).sum());
+    Ok(fetched)
+}
+
+/// A part of a file that is in memory; what lies beyond its end is left out.
+fn slice(whole: &Bytes, range: &Range<u64>) -> Bytes {
+    let end = whole.len().min(usize::try_from(range.end).unwrap_or(usize::MAX));
+    whole.slice(end.min(range.start as usize)..end)
+}
+
+fn corrupt(file: &FileEntry, reason: String) -> Error {
+    metrics::counter!("telelake_lake_corrupt_reads_total").increment(1);
+    Error::Corrupt { path: file.path(), reason }
 }
 
 fn count(cache: &'static str, hit: bool) {
@@ -206,8 +239,14 @@ pub(crate) fn shared(error: Arc<Error>) -> Error {
     })
 }
 
-fn parse_footer(file: &FileEntry, start: u64, bytes: Bytes) -> Result<Footer> {
-    let corrupt = |reason: String| Error::Corrupt { path: file.path(), reason };
+impl Footer {
+    fn memory_bytes(&self) -> usize {
+        self.reader.metadata().memory_size() + self.pages.memory_bytes() + 1024
+    }
+}
+
+fn parse_footer(file: &FileEntry, start: u64, bytes: Bytes, pages: PageTable) -> Result<Footer> {
+    let corrupt = |reason: String| corrupt(file, reason);
     let parse = |e: parquet::errors::ParquetError| corrupt(e.to_string());
     let mut decoder =
         ParquetMetaDataPushDecoder::try_new(file.bytes).map_err(parse)?.with_page_index_policy(PageIndexPolicy::Optional);
@@ -228,5 +267,5 @@ fn parse_footer(file: &FileEntry, start: u64, bytes: Bytes) -> Result<Footer> {
     let options =
         ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields))).with_page_index_policy(PageIndexPolicy::Optional);
     let reader = ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(parse)?;
-    Ok(Footer { reader })
+    Ok(Footer { reader, pages })
 }

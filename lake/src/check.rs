@@ -23,7 +23,6 @@ use crate::compact::Keys;
 use crate::error::Result;
 use crate::gc;
 use crate::lake::Lake;
-use crate::scan::ScanSpec;
 
 /// What to check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -194,9 +193,7 @@ async fn check_file(lake: &Lake, file: &Arc<FileEntry>, deep: bool) -> Vec<Strin
 
 /// Reads all rows: are they in order, and does the manifest know their bounds?
 async fn check_rows(lake: &Lake, file: &Arc<FileEntry>) -> Result<Vec<String>> {
-    let schema = schema::rows(file.table);
-    let all = ScanSpec::all(schema.fields().iter().map(|field| field.name().clone()));
-    let mut batches = lake.scan(Arc::clone(file), all)?;
+    let mut batches = lake.read_through(Arc::clone(file))?;
     let mut seen = Seen::default();
     let mut last: Option<Arc<Keys>> = None;
     while let Some(batch) = batches.try_next().await? {

@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 use moka::future::Cache;
 use object_store::ObjectStore;
 
-use crate::cache::{Caches, shared};
+use crate::cache::{Caches, Reuse, shared};
 use crate::config::LakeConfig;
 use crate::error::{Error, Result};
 use crate::scan::{self, ScanSpec};
@@ -56,6 +56,7 @@ impl Dictionaries {
                     Arc::clone(&self.caches),
                     Arc::clone(file),
                     ScanSpec::all(columns.clone()),
+                    Reuse::Never,
                 )?;
                 let rows: Vec<RecordBatch> = stream.try_collect().await?;
                 concat_batches(&schema, &rows).map_err(internal)

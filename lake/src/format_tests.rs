@@ -377,10 +377,53 @@ async fn streams_are_split_at_the_target() {
     assert!(printed(&back) == printed(&rows));
 }
 
+/// A flipped bit anywhere in a file is an error that names the file, or changes nothing; small files are read whole, large ones
+/// page by page.
+#[tokio::test]
+async fn a_flipped_bit_never_becomes_a_wrong_row() {
+    let mut dice = SmallRng::seed_from_u64(3);
+    for (table, rows) in Table::ALL.map(|table| (table, 300)).into_iter().chain([
+        (Table::Samples, 120_000),
+        (Table::Histograms, 6_000),
+        (Table::Logs, 12_000),
+        (Table::Spans, 5_000),
+    ]) {
+        let written = lake().await;
+        let rows = random_rows(table, rows, 17);
+        let file = written.write(&TenantId::anonymous(), table, Level::L0, vec![rows]).await.expect("writes").remove(0);
+        let good = written.store().get(&file.path()).await.expect("there").bytes().await.expect("reads");
+        let expected = printed(&scanned(&written, &file, ScanSpec::all(all_columns(table))).await);
+        let step = (good.len() / 150).max(1);
+        let (mut seen, mut harmless) = (0, 0);
+        for at in (0..good.len()).step_by(step) {
+            let mut bad = good.to_vec();
+            bad[at] ^= 1 << dice.random_range(0..8);
+            let lake = lake().await;
+            lake.store().put(&file.path(), bad.into()).await.expect("puts");
+            let scan = lake.scan(Arc::new(file.clone()), ScanSpec::all(all_columns(table))).expect("columns of the table");
+            match scan.try_collect::<Vec<_>>().await {
+                Err(error) => {
+                    assert!(matches!(error, crate::Error::Corrupt { .. }), "{table}: byte {at}: {error}");
+                    assert!(error.to_string().contains(&file.id.to_string()), "{table}: byte {at}: {error}");
+                    seen += 1;
+                }
+                Ok(rows) => {
+                    let rows = concat_batches(&schema::rows(table), &rows).expect("same schema");
+                    assert!(printed(&rows) == expected, "{table}: a flip at byte {at} of {} changed the rows", good.len());
+                    harmless += 1;
+                }
+            }
+        }
+        let outside = file.index.map_or(0, |index| index.length) + 4;
+        let most = outside as usize / step + 1;
+        assert!(seen > 0 && harmless <= most, "{table}: {seen} flips seen, {harmless} not, {most} may be");
+    }
+}
+
 #[tokio::test]
 async fn a_damaged_index_section_only_slows_the_scan() {
     let lake = lake().await;
-    let rows = random_rows(Table::Logs, 2_000, 5);
+    let rows = random_rows(Table::Logs, 12_000, 5);
     let file = lake.write(&TenantId::anonymous(), Table::Logs, Level::L1, vec![rows]).await.expect("writes").remove(0);
     let mut bytes = lake.store().get(&file.path()).await.expect("there").bytes().await.expect("reads").to_vec();
     bytes[file.index.expect("logs have one").offset as usize + 30] ^= 1;

@@ -9,7 +9,7 @@ use futures::Stream;
 use futures::stream::BoxStream;
 use object_store::ObjectStore;
 
-use crate::cache::Caches;
+use crate::cache::{Caches, Reuse};
 use crate::config::LakeConfig;
 use crate::dictionary::Dictionaries;
 use crate::error::Result;
@@ -124,7 +124,16 @@ impl Lake {
     /// # Errors
     /// `NoColumn` at once; `Store`, `Corrupt` and `Decode` in the stream.
     pub fn scan(&self, file: Arc<FileEntry>, spec: ScanSpec) -> Result<BatchStream> {
-        scan::scan(Arc::clone(&self.store), Arc::clone(&self.caches), file, spec)
+        scan::scan(Arc::clone(&self.store), Arc::clone(&self.caches), file, spec, Reuse::Likely)
+    }
+
+    /// All rows of `file` with all columns of its table, in file order. What is read is not kept in the caches.
+    ///
+    /// # Errors
+    /// As [`Lake::scan`].
+    pub(crate) fn read_through(&self, file: Arc<FileEntry>) -> Result<BatchStream> {
+        let all = ScanSpec::all(catalog::schema::rows(file.table).fields().iter().map(|field| field.name().clone()));
+        scan::scan(Arc::clone(&self.store), Arc::clone(&self.caches), file, all, Reuse::Never)
     }
 
     /// What the footer of `file` says of its row groups, in file order.

@@ -24,6 +24,7 @@ pub mod fresh;
 pub mod gc;
 pub mod index;
 mod lake;
+mod pages;
 pub mod predicate;
 pub mod retention;
 pub mod scan;

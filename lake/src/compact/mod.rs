@@ -24,7 +24,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use catalog::manifest::Operation;
-use catalog::{ErrorKind, FileEntry, Table, schema};
+use catalog::{ErrorKind, FileEntry, Table};
 use futures::StreamExt;
 use tokio::time::Instant;
 
@@ -33,7 +33,6 @@ pub use pick::{Mode, Plan, pick, recency};
 
 use crate::error::{Error, Result};
 use crate::lake::{BatchStream, Lake};
-use crate::scan::ScanSpec;
 use merge::{MergeTotals, merge};
 
 /// When files are merged, and how large they become.
@@ -229,12 +228,7 @@ impl Compactor {
 
     /// The rows of all inputs in order, without duplicates, with the columns that only compaction fills.
     fn merged(&self, plan: &Plan, totals: &Arc<MergeTotals>) -> Result<BatchStream> {
-        let rows = schema::rows(plan.table);
-        let scan = |file: &Arc<FileEntry>| {
-            let all = ScanSpec::all(rows.fields().iter().map(|field| field.name().clone()));
-            self.lake.scan(Arc::clone(file), all)
-        };
-        let inputs = plan.inputs.iter().map(scan).collect::<Result<Vec<_>>>()?;
+        let inputs = plan.inputs.iter().map(|file| self.lake.read_through(Arc::clone(file))).collect::<Result<Vec<_>>>()?;
         let merged = merge(plan.table, inputs, Arc::clone(totals));
         Ok(match plan.table {
             Table::Spans => nested::number_spans(merged).boxed(),

@@ -1,7 +1,7 @@
 //! The index section: what lets a scan skip rows that Parquet's own statistics cannot rule out.
 //!
 //! ```text
-//! Parquet file:  PAR1 | row groups | index section | page indexes | footer | PAR1
+//! Parquet file:  PAR1 | row groups | index section | page table | page indexes | footer | PAR1
 //!                                    ▲ FileEntry.index{offset, length}; any other reader steps over it
 //! index section: head(kinds, lengths, checksums) | postings | grams | ids | attributes
 //! ```

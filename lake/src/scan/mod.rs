@@ -28,7 +28,7 @@ pub use outline::RowGroup;
 pub(crate) use outline::outline;
 pub use prune::file_may_match;
 
-use crate::cache::Caches;
+use crate::cache::{Caches, Reuse};
 use crate::error::Result;
 use crate::lake::BatchStream;
 use crate::predicate::Predicate;
@@ -72,7 +72,8 @@ pub(crate) fn scan(
     caches: Arc<Caches>,
     file: Arc<FileEntry>,
     spec: ScanSpec,
+    reuse: Reuse,
 ) -> Result<BatchStream> {
     let plan = decode::Projection::new(file.table, &spec.columns)?;
-    Ok(stream::stream(store, caches, file, spec, plan))
+    Ok(stream::stream(store, caches, file, spec, plan, reuse))
 }

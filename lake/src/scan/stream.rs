@@ -13,7 +13,7 @@ use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder
 use super::decode::Projection;
 use super::metrics::ScanMetrics;
 use super::{ScanSpec, filter, page};
-use crate::cache::{Caches, Footer};
+use crate::cache::{Caches, Footer, Reuse};
 use crate::error::{Error, Result};
 use crate::lake::BatchStream;
 
@@ -24,8 +24,9 @@ struct Scan {
     file: Arc<FileEntry>,
     spec: ScanSpec,
     projection: Projection,
+    reuse: Reuse,
     /// `None` before the first poll and when there is nothing to read.
-    decoder: Option<ParquetPushDecoder>,
+    decoder: Option<(Arc<Footer>, ParquetPushDecoder)>,
     opened: bool,
 }
 
@@ -35,8 +36,9 @@ pub(super) fn stream(
     file: Arc<FileEntry>,
     spec: ScanSpec,
     projection: Projection,
+    reuse: Reuse,
 ) -> BatchStream {
-    let scan = Scan { store, caches, file, spec, projection, decoder: None, opened: false };
+    let scan = Scan { store, caches, file, spec, projection, reuse, decoder: None, opened: false };
     futures::stream::try_unfold(scan, |mut scan| async move { Ok(scan.next().await?.map(|batch| (batch, scan))) }).boxed()
 }
 
@@ -45,13 +47,13 @@ impl Scan {
         if !std::mem::replace(&mut self.opened, true) {
             self.open().await?;
         }
-        let Some(decoder) = &mut self.decoder else { return Ok(None) };
+        let Some((footer, decoder)) = &mut self.decoder else { return Ok(None) };
         loop {
             let failed =
                 |e: &dyn std::fmt::Display| Error::Decode { table: self.file.table, file: self.file.id, reason: e.to_string() };
             match decoder.try_decode().map_err(|e| failed(&e))? {
                 DecodeResult::NeedsData(ranges) => {
-                    let bytes = self.caches.ranges(self.store.as_ref(), &self.file, ranges.clone()).await?;
+                    let bytes = self.caches.pages(self.store.as_ref(), &self.file, footer, ranges.clone(), self.reuse).await?;
                     ScanMetrics::add(&self.spec.metrics.bytes_read, bytes.iter().map(bytes::Bytes::len).sum());
                     decoder.push_ranges(ranges, bytes).map_err(|e| failed(&e))?;
                 }
@@ -98,7 +100,8 @@ impl Scan {
             builder = builder.with_row_filter(filter);
         }
         let decoder = builder.build();
-        self.decoder = Some(decoder.map_err(|e| Error::Decode { table: file.table, file: file.id, reason: e.to_string() })?);
+        let decoder = decoder.map_err(|e| Error::Decode { table: file.table, file: file.id, reason: e.to_string() })?;
+        self.decoder = Some((footer, decoder));
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use moka::future::Cache;
 use object_store::ObjectStore;
 
 use super::Scope;
-use crate::cache::Caches;
+use crate::cache::{Caches, Reuse};
 use crate::error::{Error, Result};
 use crate::index::{Postings, PostingsBuilder, add_labels};
 use crate::scan::{self, ScanSpec};
@@ -248,7 +248,9 @@ async fn decode_file(store: &Arc<dyn ObjectStore>, caches: &Arc<Caches>, file: &
     let schema = catalog::schema::rows(file.table);
     let columns = [schema.field(0).name().as_str(), id_column(file.table), "labels"];
     let batches: Vec<RecordBatch> =
-        scan::scan(Arc::clone(store), Arc::clone(caches), Arc::clone(file), ScanSpec::all(columns))?.try_collect().await?;
+        scan::scan(Arc::clone(store), Arc::clone(caches), Arc::clone(file), ScanSpec::all(columns), Reuse::Never)?
+            .try_collect()
+            .await?;
     let index = caches.index(store.as_ref(), file).await?;
     let postings = index.and_then(|index| index.postings().cloned());
     let wrong = || Error::Corrupt { path: file.path(), reason: "it is no table of labels".to_owned() };

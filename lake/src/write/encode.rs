@@ -16,6 +16,7 @@ use super::layout;
 use super::time;
 use crate::coding::RowEncoder;
 use crate::index::IndexBuilder;
+use crate::pages::PageNotes;
 
 /// Rows that go to the Parquet writer at once.
 const STEP_ROWS: usize = 32 << 10;
@@ -42,6 +43,7 @@ pub(super) struct FileEncoder {
     index: IndexBuilder,
     statistics: RowStatistics,
     crc: crc32fast::Hasher,
+    pages: PageNotes,
     rows_in_group: usize,
 }
 
@@ -80,7 +82,9 @@ impl Default for Encoded {
 
 impl FileEncoder {
     pub(super) fn new(table: Table, level: Level) -> Result<Self, ParquetError> {
+        let pages = PageNotes::default();
         let options = ArrowWriterOptions::new()
+            .with_page_store_factory(Arc::new(pages.clone()))
             .with_properties(layout::properties(table, level))
             // Readers of ours take the schema from the catalog; others see plain Parquet types.
             .with_skip_arrow_metadata(true);
@@ -92,6 +96,7 @@ impl FileEncoder {
             index: IndexBuilder::new(table),
             statistics: RowStatistics::default(),
             crc: crc32fast::Hasher::new(),
+            pages,
             rows_in_group: 0,
         })
     }
@@ -134,39 +139,43 @@ impl FileEncoder {
 
     /// The bytes that are final and were not taken yet.
     pub(super) fn take(&mut self) -> Result<Vec<u8>, ParquetError> {
-        self.writer.sync()?;
-        let bytes = std::mem::take(self.writer.inner_mut());
-        self.crc.update(&bytes);
-        Ok(bytes)
+        taken(&mut self.writer, &mut self.crc)
     }
 
-    /// Ends the file: last row group, index section, page indexes, footer.
+    /// Ends the file: last row group, index section, page table, page indexes, footer.
     pub(super) fn finish(mut self) -> Result<Encoded, ParquetError> {
         self.end_row_group()?;
-        let offset = self.writer.bytes_written() as u64;
-        let index = self.index.finish();
-        self.writer.write_all(&index)?;
-        let footer_start = self.writer.bytes_written() as u64;
-        self.writer.finish()?;
-        self.writer.sync()?;
-        let bytes = self.writer.bytes_written() as u64;
-        let tail = std::mem::take(self.writer.inner_mut());
-        self.crc.update(&tail);
-        let statistics = self.statistics;
+        let Self { table, mut writer, index, statistics, mut crc, pages, .. } = self;
+        let offset = writer.bytes_written() as u64;
+        let index = index.finish();
+        writer.write_all(&index)?;
+        let footer_start = writer.bytes_written() as u64;
+        let mut tail = taken(&mut writer, &mut crc)?;
+        writer.write_all(&pages.table(crc.clone().finalize(), offset)?)?;
+        writer.finish()?;
+        let bytes = writer.bytes_written() as u64;
+        tail.append(&mut taken(&mut writer, &mut crc)?);
         let (start, end) = statistics.time.unwrap_or_default();
         Ok(Encoded {
             tail,
             bytes,
             rows: statistics.rows,
             raw_bytes: statistics.raw_bytes,
-            time: TimeRange::new(time::instant(self.table, start), time::instant(self.table, end)),
+            time: TimeRange::new(time::instant(table, start), time::instant(table, end)),
             key_range: statistics.keys.map(|(low, high)| (cut_down(&low), cut_up(&high))),
             id_range: statistics.ids,
             index: (!index.is_empty()).then_some(IndexSection { offset, length: index.len() as u64 }),
             footer_bytes: bytes - footer_start,
-            crc32: self.crc.finalize(),
+            crc32: crc.finalize(),
         })
     }
+}
+
+fn taken(writer: &mut ArrowWriter<Vec<u8>>, crc: &mut crc32fast::Hasher) -> Result<Vec<u8>, ParquetError> {
+    writer.sync()?;
+    let bytes = std::mem::take(writer.inner_mut());
+    crc.update(&bytes);
+    Ok(bytes)
 }
 
 impl RowStatistics {
