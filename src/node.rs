@@ -111,6 +111,8 @@ impl Node {
         let mut ingest = config.ingest.clone();
         ingest.wal.dir = Some(opened::wal_dir(config));
         let ingester = Ingester::open(ingest, Arc::clone(&opened.lake) as _, opened.env.clone()).await.map_err(refused)?;
+        let flushing = Arc::downgrade(&ingester);
+        status.watch(Box::new(move || Some(flushing.upgrade()?.rejected()?.to_string())));
         let fresh: Arc<dyn FreshRows> = Arc::clone(&ingester) as _;
         let engine = Engine::new(Arc::clone(&opened.lake), fresh, opened.env.clone(), config.query.clone())
             .map_err(|e| Failure::surroundings(chain(&e)))?;

@@ -145,8 +145,7 @@ impl Passes {
         let now = self.opened.env.now();
         if now.since(*self.orphans_at.lock()) >= ORPHANS_EVERY {
             *self.orphans_at.lock() = now;
-            // No upload of this process is older than the age of an orphan: a flush is given up long before.
-            let orphans = lake::gc::delete_orphans(&self.opened.lake, &self.gc, None).await.map_err(of_lake)?;
+            let orphans = lake::gc::delete_orphans(&self.opened.lake, &self.gc).await.map_err(of_lake)?;
             (report.orphans, report.orphan_bytes, report.strangers) = (orphans.orphans, orphans.orphan_bytes, orphans.strangers);
         }
         Ok(json!({

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use compat::node::NodeStatus;
@@ -24,7 +24,11 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub(crate) struct Status {
     handle: PrometheusHandle,
     phase: AtomicU8,
+    trouble: OnceLock<Trouble>,
 }
+
+/// What keeps a started node from its work, on one line, if anything does.
+pub(crate) type Trouble = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 const STARTING: u8 = 0;
 const READY: u8 = 1;
@@ -43,7 +47,7 @@ impl Status {
             .map_err(Failure::failed)?;
         metrics::gauge!("telelake_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         metrics::describe_gauge!("telelake_build_info", "Always 1; the label says which version runs.");
-        Ok(Arc::new(Self { handle, phase: AtomicU8::new(STARTING) }))
+        Ok(Arc::new(Self { handle, phase: AtomicU8::new(STARTING), trouble: OnceLock::new() }))
     }
 
     /// Folds histograms until dropped.
@@ -52,6 +56,11 @@ impl Status {
             tokio::time::sleep(UPKEEP_EVERY).await;
             self.handle.run_upkeep();
         }
+    }
+
+    /// From now on the node is not ready while `trouble` says why. Only the first one counts.
+    pub(crate) fn watch(&self, trouble: Trouble) {
+        let _only_once = self.trouble.set(trouble);
     }
 
     pub(crate) fn set_ready(&self) {
@@ -64,11 +73,11 @@ impl Status {
 }
 
 impl NodeStatus for Status {
-    fn ready(&self) -> Result<(), &'static str> {
+    fn ready(&self) -> Result<(), String> {
         match self.phase.load(Ordering::Acquire) {
-            STARTING => Err("starting"),
-            READY => Ok(()),
-            _ => Err("stopping"),
+            STARTING => Err("starting".to_owned()),
+            READY => self.trouble.get().and_then(|trouble| trouble()).map_or(Ok(()), Err),
+            _ => Err("stopping".to_owned()),
         }
     }
 

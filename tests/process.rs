@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -166,6 +168,47 @@ fn a_folder_that_cannot_be_written_is_named() {
     std::fs::write(&file, "").expect("written");
     refused(&mut serve(&file), 3, &[&file.display().to_string(), "cannot write", "--data"]);
     refused(&mut serve(&file.join("below")), 3, &["cannot write"]);
+}
+
+/// Permissions do not hold back root, so a test that runs as root starts the binary as somebody else.
+#[test]
+fn a_folder_of_somebody_else_is_named() {
+    const NOBODY: u32 = 65_534;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mode = |path: &Path, mode: u32| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("permissions");
+    };
+    mode(folder.path(), 0o755);
+    // Where everybody may run it, whatever folder the build has.
+    let binary = folder.path().join("telelake");
+    std::fs::copy(BINARY, &binary).expect("copied");
+    mode(&binary, 0o755);
+    let as_nobody = |command: &Command| {
+        let mut foreign = Command::new(&binary);
+        foreign.args(command.get_args()).env_remove("RUST_LOG");
+        if rustix::process::geteuid().is_root() {
+            foreign.uid(NOBODY).gid(NOBODY);
+        }
+        foreign
+    };
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).expect("created");
+    mode(&data, 0o555);
+    let text = data.display().to_string();
+    refused(&mut as_nobody(&serve(&data)), 3, &[&text, "cannot write", "Permission denied", "--data"]);
+    refused(&mut as_nobody(&serve(&data.join("below"))), 3, &["cannot write", "Permission denied", "--data"]);
+
+    let (own, lake) = (folder.path().join("own"), folder.path().join("lake"));
+    std::fs::create_dir(&own).expect("created");
+    std::fs::create_dir(&lake).expect("created");
+    mode(&own, 0o777);
+    mode(&lake, 0o555);
+    let text = lake.display().to_string();
+    refused(
+        &mut as_nobody(serve(&own).args(["--store", &text])),
+        3,
+        &[&text, "cannot be written", "Permission denied", "write permission"],
+    );
 }
 
 #[test]

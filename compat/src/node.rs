@@ -19,8 +19,8 @@ use serde_json::json;
 
 /// What the routes ask of the process.
 pub trait NodeStatus: Send + Sync + fmt::Debug + 'static {
-    /// `Ok` when the node takes work, else why not (`starting`, `stopping`).
-    fn ready(&self) -> Result<(), &'static str>;
+    /// `Ok` when the node takes work, else why not, on one line (`starting`, `stopping`, what is wrong with it).
+    fn ready(&self) -> Result<(), String>;
     /// The current numbers in the Prometheus text format.
     fn metrics(&self) -> String;
     /// The version, as in `0.1.0`.

@@ -9,6 +9,13 @@
 //! - Generations are committed in order, each with exactly the log range behind the last one.
 //! - A commit is repeated with the same files: if the first try took effect after all, the repetition is told so (`AlreadyCommitted`).
 //! - Failures of the store never lose rows: they are in memory and in the log until the commit is seen.
+//!
+//! # Rows that are refused as such
+//! Rows that the lake cannot encode will not become a file by trying again; that is a bug, here or there, and not a matter of the
+//! sender. They stay where they are, in memory for queries and in the log, and so do those behind them, since generations are committed
+//! in order. The node says so: it is not ready, [`Ingester::rejected`](crate::Ingester::rejected) and a gauge name the table, the
+//! flush is tried once a minute, and once the buffers are full senders are told to go elsewhere. A build that can write the rows
+//! finds all of them in the log.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +24,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use catalog::manifest::{LogMark, Operation, WriterId};
-use catalog::{Env, FileEntry, Level, SnapshotId, Table, TenantId};
+use catalog::{Env, ErrorKind, FileEntry, Level, SnapshotId, Table, TenantId};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -32,13 +39,39 @@ const WRITES_AT_ONCE: usize = 2;
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
+/// Tries after which rows that the lake refuses as such count as [`Rejected`].
+const REJECTIONS_MAX: u32 = 5;
+/// Between tries from then on.
+const REJECTED_PAUSE: Duration = Duration::from_secs(60);
+
+/// Rows that cannot become a file, whatever the store does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Owner.
+    pub tenant: TenantId,
+    /// Their table.
+    pub table: Table,
+    /// How many.
+    pub rows: u64,
+    /// Why.
+    pub reason: String,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tenant, table, rows, reason } = self;
+        write!(f, "{rows} rows of {table} of tenant {tenant} cannot be written and wait in the log: {reason}")
+    }
+}
+
 /// What a flush needs of the lake: write files, commit them, know how far the log is committed. `lake::Lake` is one.
 #[async_trait]
 pub trait Destination: Send + Sync + fmt::Debug {
     /// Writes `batches` (schema [`catalog::schema::rows`], any order) as level 0 files, which nobody sees before they are committed.
     ///
     /// # Errors
-    /// [`crate::Error::Flush`]; every kind is worth a retry, since the rows are safe in the log.
+    /// [`crate::Error::Flush`]. The rows are safe in the log whatever its kind is. Of kind `Internal`, `Invalid`, `TooLarge` and
+    /// `Unsupported` it says that these rows cannot be written, not that the store failed.
     async fn write(&self, tenant: &TenantId, table: Table, batches: Vec<RecordBatch>) -> Result<Vec<FileEntry>>;
 
     /// Commits `operations` as a whole.
@@ -89,6 +122,15 @@ pub(crate) struct Flusher {
     epoch: u64,
     /// Records up to this one are in files.
     committed: watch::Sender<u64>,
+    rejected: watch::Sender<Option<Rejected>>,
+}
+
+/// What became of a commit.
+enum Committed {
+    /// It is in the manifest.
+    Yes,
+    /// Its files are so old that gc may have deleted them.
+    FilesAreGone,
 }
 
 impl Flusher {
@@ -103,12 +145,18 @@ impl Flusher {
         mark: LogMark,
     ) -> Self {
         let committed = watch::Sender::new(mark.committed);
-        Self { destination, buffer, env, config, log, writer, epoch: mark.epoch, committed }
+        let rejected = watch::Sender::new(None);
+        Self { destination, buffer, env, config, log, writer, epoch: mark.epoch, committed, rejected }
     }
 
     /// Follows how far the log is committed.
     pub(crate) fn committed(&self) -> watch::Receiver<u64> {
         self.committed.subscribe()
+    }
+
+    /// Follows what cannot be written.
+    pub(crate) fn rejected(&self) -> watch::Receiver<Option<Rejected>> {
+        self.rejected.subscribe()
     }
 
     /// Cuts by age and flushes what is frozen, until it is fenced; answers why.
@@ -143,14 +191,18 @@ impl Flusher {
     /// [`Error::Fenced`] only.
     pub(crate) async fn flush(&self, generation: &Generation) -> Result<()> {
         let start = Instant::now();
-        let files = self.write_files(generation).await?;
-        fail::fail_point!("flush::after_upload");
         let from = *self.committed.borrow() + 1;
-        let commit = Operation::WalCommit { writer: self.writer, epoch: self.epoch, from, to: generation.last };
-        let count = files.len() as u64;
-        let mut operations: Vec<_> = files.into_iter().map(|file| Operation::AddFile { file: Box::new(file) }).collect();
-        operations.push(commit);
-        self.commit(operations).await?;
+        let count = loop {
+            let files = self.write_files(generation).await?;
+            fail::fail_point!("flush::after_upload");
+            let count = files.len() as u64;
+            let mut operations: Vec<_> = files.into_iter().map(|file| Operation::AddFile { file: Box::new(file) }).collect();
+            operations.push(Operation::WalCommit { writer: self.writer, epoch: self.epoch, from, to: generation.last });
+            match self.commit(operations).await? {
+                Committed::Yes => break count,
+                Committed::FilesAreGone => tracing::warn!(rows = generation.rows, "a flush took so long that it begins anew"),
+            }
+        };
         self.await_mark(generation.last).await?;
         self.buffer.release(generation);
         self.committed.send_replace(generation.last);
@@ -175,21 +227,43 @@ impl Flusher {
 
     async fn write_table(&self, tenant: TenantId, table: Table, batches: Vec<RecordBatch>) -> Result<Vec<FileEntry>> {
         let mut backoff = BACKOFF_MIN;
+        let mut rejections = 0;
         loop {
-            match self.destination.write(&tenant, table, batches.clone()).await {
-                Ok(files) => return Ok(files),
+            let error = match self.destination.write(&tenant, table, batches.clone()).await {
+                Ok(files) => {
+                    if rejections >= REJECTIONS_MAX {
+                        self.reject(None);
+                    }
+                    return Ok(files);
+                }
                 Err(error @ Error::Fenced { .. }) => return Err(error),
-                Err(error) => self.pause("write", &error, &mut backoff).await,
+                Err(error) => error,
+            };
+            rejections = if is_rejection(&error) { rejections + 1 } else { 0 };
+            if rejections < REJECTIONS_MAX {
+                self.pause("write", &error, &mut backoff).await;
+                continue;
             }
+            let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+            let rejected = Rejected { tenant: tenant.clone(), table, rows, reason: error.to_string() };
+            tracing::error!(%rejected, "this node needs another build");
+            self.reject(Some(rejected));
+            tokio::time::sleep(REJECTED_PAUSE).await;
         }
     }
 
-    async fn commit(&self, operations: Vec<Operation>) -> Result<()> {
+    fn reject(&self, rejected: Option<Rejected>) {
+        metrics::gauge!("telelake_flush_rejected_rows").set(rejected.as_ref().map_or(0.0, |rejected| rejected.rows as f64));
+        self.rejected.send_replace(rejected);
+    }
+
+    async fn commit(&self, operations: Vec<Operation>) -> Result<Committed> {
         let mut backoff = BACKOFF_MIN;
         loop {
             match self.destination.commit(operations.clone()).await {
                 // Our own commit whose answer was lost: the range was committed by this epoch, and with these files.
-                Ok(_) | Err(catalog::Error::AlreadyCommitted { .. }) => return Ok(()),
+                Ok(_) | Err(catalog::Error::AlreadyCommitted { .. }) => return Ok(Committed::Yes),
+                Err(catalog::Error::Condemned { .. }) => return Ok(Committed::FilesAreGone),
                 Err(catalog::Error::Fenced { reason }) => return Err(Error::Fenced { reason }),
                 Err(error) => self.pause("commit", &error, &mut backoff).await,
             }
@@ -223,4 +297,9 @@ impl Flusher {
         tokio::time::sleep(*backoff / 2 + Duration::from_millis(jitter)).await;
         *backoff = (*backoff * 2).min(BACKOFF_MAX);
     }
+}
+
+/// Whether `error` is about the rows, and not about the store.
+fn is_rejection(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Internal | ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Unsupported)
 }

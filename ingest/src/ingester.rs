@@ -16,7 +16,7 @@ use crate::buffer::{Applied, Buffer};
 use crate::config::{IngestConfig, WalKind};
 use crate::dedup::{Claimed, Window};
 use crate::error::{Error, Result};
-use crate::flush::{Destination, Flusher};
+use crate::flush::{Destination, Flusher, Rejected};
 use crate::sink::{Append, Appended, RowSink, SinkError};
 use crate::wal::disk::DiskLog;
 use crate::wal::driver::{self, Command, Pending};
@@ -49,6 +49,7 @@ pub struct Ingester {
     stopping: AtomicBool,
     committed: watch::Receiver<u64>,
     fenced: watch::Receiver<Option<String>>,
+    rejected: watch::Receiver<Option<Rejected>>,
     driver: JoinHandle<()>,
     flusher: JoinHandle<()>,
 }
@@ -97,7 +98,7 @@ impl Ingester {
         let disk = DiskLog::new(folder, config.wal.clone(), Arc::clone(&window), contents, sealed, next);
 
         let (fence_sender, fenced) = watch::channel(None);
-        let committed = flusher.committed();
+        let (committed, rejected) = (flusher.committed(), flusher.rejected());
         let driver = tokio::spawn(driver::run(disk, Arc::clone(&buffer), commands));
         let flusher = tokio::spawn(async move {
             let error = flusher.run().await;
@@ -107,7 +108,7 @@ impl Ingester {
         let queue = Arc::new(Semaphore::new(queue_kib(config.wal.queue_bytes_max) as usize));
         let stopping = AtomicBool::new(false);
         #[rustfmt::skip]
-        let ingester = Self { config, env, writer, buffer, window, queue, log, blocks, stopping, committed, fenced, driver, flusher };
+        let ingester = Self { config, env, writer, buffer, window, queue, log, blocks, stopping, committed, fenced, rejected, driver, flusher };
         Ok(Arc::new(ingester))
     }
 
@@ -123,13 +124,11 @@ impl Ingester {
     /// [`Error::Fenced`], [`Error::Stopped`].
     pub async fn flush_now(&self) -> Result<()> {
         let last = self.buffer.cut();
-        let (mut committed, mut fenced) = (self.committed.clone(), self.fenced.clone());
-        tokio::select! {
-            done = committed.wait_for(|&committed| committed >= last) => done.map(drop).map_err(|_| Error::Stopped),
-            reason = fenced.wait_for(Option::is_some) => match reason {
-                Ok(reason) => Err(Error::Fenced { reason: reason.clone().unwrap_or_default() }),
-                Err(_) => Err(Error::Stopped),
-            },
+        let mut committed = self.committed.clone();
+        match committed.wait_for(|&committed| committed >= last).await {
+            Ok(_) => Ok(()),
+            // The flusher is gone. It says why before it goes; one that was aborted has nothing to say.
+            Err(_) => Err(self.fenced.borrow().clone().map_or(Error::Stopped, |reason| Error::Fenced { reason })),
         }
     }
 
@@ -156,6 +155,7 @@ impl Ingester {
     pub async fn failed(&self) -> Error {
         let mut fenced = self.fenced.clone();
         let error = tokio::select! {
+            biased; // A node that was fenced may have closed its log as well: the reason is what counts.
             reason = fenced.wait_for(Option::is_some) => match reason {
                 Ok(reason) => Error::Fenced { reason: reason.clone().unwrap_or_default() },
                 Err(_) => Error::Stopped,
@@ -166,6 +166,11 @@ impl Ingester {
             return std::future::pending().await;
         }
         error
+    }
+
+    /// The rows that keep everything behind them from becoming files, if there are such; see [`crate::flush`].
+    pub fn rejected(&self) -> Option<Rejected> {
+        self.rejected.borrow().clone()
     }
 
     /// Everything that happens to a request before it queues for the disk.

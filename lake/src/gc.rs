@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! catalog says what expired ─► log entries (in order) ─► checkpoints, leaves ─► dead files ─► commit: forget them
-//! list data/ ─► refresh ─► not named by any snapshot, and old ─► orphans of lost races and crashes ─► delete
+//! list data/ ─► commit: nothing older than this may be added ─► not named by that snapshot ─► orphans of lost races, crashes ─► delete
 //! ```
 //!
 //! # Invariants
 //! - Deleting is idempotent: what is gone already counts as deleted, so a pass may be cut off anywhere and begun again.
-//! - What is listed is judged by a snapshot that was learned after the listing, and by age: a file about to be committed is safe.
+//! - What is listed is judged by a snapshot that was made after the listing and refuses files as old as the orphans: one that is still
+//!   on its way is refused and written again, and never deleted once it is committed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,8 @@ const FORGET_BATCH: usize = 1_000;
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GcConfig {
-    /// Age from which on an object that no snapshot names is an orphan. Longer than the longest upload or compaction.
+    /// Age from which on an object that no snapshot names is an orphan. An upload or compaction that takes longer is refused and begins
+    /// anew.
     #[serde(with = "humantime_serde")]
     pub orphan_age: Duration,
     /// Most data objects deleted in a pass.
@@ -108,18 +110,20 @@ async fn delete_dead(lake: &Arc<Lake>, batch: &[DeadFile], report: &mut GcReport
 
 /// Deletes old objects that no snapshot names. Lists all data: run it rarely, say daily.
 ///
-/// `oldest_upload` is the id of this process's oldest file that is uploaded but not committed, if it knows of one.
-///
 /// # Errors
-/// When the store cannot be listed or the manifest not be refreshed.
-pub async fn delete_orphans(lake: &Arc<Lake>, config: &GcConfig, oldest_upload: Option<FileId>) -> Result<GcReport> {
+/// When the store cannot be listed or the manifest not be refreshed or written.
+pub async fn delete_orphans(lake: &Arc<Lake>, config: &GcConfig) -> Result<GcReport> {
     let mut report = GcReport::default();
-    // The order matters: list, then refresh, then judge.
+    // The order matters: list, then raise the floor, then judge.
     let (listed, strangers) = list_data(lake).await?;
     report.strangers = strangers;
     lake.catalog().refresh().await?;
-    let snapshot = lake.catalog().pin();
-    let rule = OrphanRule::new(&snapshot, lake.env().now(), config.orphan_age, oldest_upload);
+    let rule = OrphanRule::new(&lake.catalog().snapshot()).raised(lake.env().now(), config.orphan_age);
+    if !listed.iter().any(|object| rule.is_orphan(object.id)) {
+        return Ok(report);
+    }
+    lake.catalog().commit(vec![Operation::RaiseFloor { minted_before: rule.floor() }]).await?;
+    let rule = OrphanRule::new(&lake.catalog().snapshot());
     let orphans: Vec<Object> = listed.into_iter().filter(|object| rule.is_orphan(object.id)).take(config.deletes_max).collect();
     let count = orphans.len();
     let deleted: Vec<u64> = stream::iter(orphans)

@@ -75,7 +75,6 @@ impl Node {
             // Short, so that gc has work within a life; longer than any read of the simulation.
             time_travel: Duration::from_secs(60),
             delete_grace: Duration::from_secs(60),
-            orphan_age: Duration::from_secs(600),
             ..CatalogConfig::default()
         };
         let catalog = Catalog::open(Arc::clone(&store), env.clone(), config).await?;

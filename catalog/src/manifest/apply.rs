@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::dead::{DeadBucket, DeadFile};
 use super::entry::{LogMark, Operation, WriterId};
-use super::file::{FileEntry, FileId};
+use super::file::{FileEntry, FileId, minted_at};
 use super::leaf::Leaf;
 use super::snapshot::{DeletePredicate, Snapshot, SnapshotId, served_range};
 use crate::error::{Error, Result};
@@ -69,6 +69,10 @@ impl Snapshot {
                 self.schema_version = *version;
                 Ok(())
             }
+            Operation::RaiseFloor { minted_before } => {
+                self.floor = self.floor.max(*minted_before);
+                Ok(())
+            }
             Operation::ForgetFiles { ids } => {
                 self.forget(ids);
                 Ok(())
@@ -116,6 +120,9 @@ impl Snapshot {
     }
 
     fn add_file(&mut self, file: Arc<FileEntry>, added: SnapshotId) -> Result<()> {
+        if minted_at(file.id) < self.floor {
+            return Err(Error::Condemned { file: file.id, floor: self.floor });
+        }
         if self.dead.values().any(|bucket| bucket.contains(file.id)) {
             return Err(self.conflict(format!("file {} has died already", file.id)));
         }

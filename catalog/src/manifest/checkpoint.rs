@@ -43,11 +43,18 @@ pub(super) struct Root {
     pub(super) seq: SnapshotId,
     pub(super) commit: Uuid,
     pub(super) committed_at: Timestamp,
+    /// Since version 2.
+    #[serde(default = "no_floor")]
+    floor: Timestamp,
     schema_version: u32,
     marks: BTreeMap<WriterId, LogMark>,
     deletes: Vec<DeletePredicate>,
     leaves: Vec<LeafRef>,
     dead: Vec<DeadRef>,
+}
+
+fn no_floor() -> Timestamp {
+    Timestamp::MIN
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -116,6 +123,7 @@ pub(super) async fn load(access: &Access, root: &Root) -> Result<Snapshot> {
         committed_at: root.committed_at,
         marks: root.marks.clone(),
         deletes: Arc::new(root.deletes.clone()),
+        floor: root.floor,
         schema_version: root.schema_version,
         ..Snapshot::default()
     };
@@ -235,6 +243,7 @@ pub(super) async fn write(access: &Access, snapshot: &Snapshot, newest: Option<&
         seq: snapshot.id,
         commit: snapshot.commit,
         committed_at: snapshot.committed_at,
+        floor: snapshot.floor,
         schema_version: snapshot.schema_version,
         marks: snapshot.marks.clone(),
         deletes: snapshot.deletes.as_ref().clone(),

@@ -18,8 +18,8 @@ use super::snapshot::SnapshotId;
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
 
-/// The newest body version that this build reads; the one it writes.
-pub(super) const VERSION: u32 = 1;
+/// The newest body version that this build reads; the one it writes. Version 2 has [`Operation::RaiseFloor`].
+pub(super) const VERSION: u32 = 2;
 /// Longest body that is read.
 const BODY_BYTES_MAX: usize = 256 << 20;
 const HEADER: usize = 20;
@@ -175,6 +175,7 @@ pub(super) mod tests {
             },
             Operation::RetentionDrop { tenant, table, before: START },
             Operation::SchemaChange { version: at as u32 },
+            Operation::RaiseFloor { minted_before: Timestamp::from_nanos(at) },
             Operation::ForgetFiles { ids: vec![uuid(5), uuid(6)] },
         ];
         LogEntry { seq, commit: uuid(7), prev: uuid(8), at: Timestamp::from_nanos(at), operations }
@@ -189,7 +190,7 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn no_bytes_panic(bytes: Vec<u8>, json: String, version in 0_u32..3) {
+        fn no_bytes_panic(bytes: Vec<u8>, json: String, version in 0_u32..4) {
             let _any = decode_log_entry(1, &bytes);
             // Bytes with an honest frame get as far as the body.
             for body in [bytes.as_slice(), json.as_bytes()] {
@@ -216,7 +217,8 @@ pub(super) mod tests {
     fn entries_of_another_version_or_slot_are_refused() {
         let bytes = encode_log_entry(&entry(&[], (9, 8, 7), "")).expect("encodes");
         assert!(matches!(decode_log_entry(8, &bytes), Err(Error::Corrupt { .. })));
-        assert!(matches!(decode_log_entry(9, &with_version(&bytes, 2)), Err(Error::Unsupported { found: 2, .. })));
+        assert!(matches!(decode_log_entry(9, &with_version(&bytes, 3)), Err(Error::Unsupported { found: 3, .. })));
+        assert!(decode_log_entry(9, &with_version(&bytes, 1)).is_ok(), "older versions are read");
         assert!(matches!(decode_log_entry(9, &with_version(&bytes, 0)), Err(Error::Unsupported { found: 0, .. })));
         assert!(matches!(decode::<()>(Kind::Boundary, &Path::from("b"), &bytes), Err(Error::Corrupt { .. })));
     }

@@ -19,9 +19,6 @@ pub struct CatalogConfig {
     /// How long the object of a dead file stays at least. Longer than any query of any process on this store.
     #[serde(with = "humantime_serde")]
     pub delete_grace: Duration,
-    /// Age below which an object that no snapshot names is not taken for an orphan. Longer than the longest upload.
-    #[serde(with = "humantime_serde")]
-    pub orphan_age: Duration,
     /// Longest wait for one request to the store.
     #[serde(with = "humantime_serde")]
     pub request_timeout: Duration,
@@ -40,7 +37,6 @@ impl Default for CatalogConfig {
             checkpoint_age: Duration::from_secs(60),
             time_travel: DAY,
             delete_grace: DAY,
-            orphan_age: DAY,
             request_timeout: Duration::from_secs(30),
             attempts_max: 8,
             backoff: Duration::from_millis(50),

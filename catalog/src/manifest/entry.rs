@@ -103,6 +103,12 @@ pub enum Operation {
         /// The layout's version.
         version: u32,
     },
+    /// Files minted before `minted_before` can no longer be added ([`crate::Error::Condemned`]): gc is about to delete those that
+    /// nothing names. Never lowered.
+    RaiseFloor {
+        /// By the clock of whoever mints.
+        minted_before: Timestamp,
+    },
     /// The objects of these dead files are gone from the store: they need not be remembered any longer. No effect on others.
     ForgetFiles {
         /// The files.

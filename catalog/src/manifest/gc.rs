@@ -22,7 +22,7 @@ use object_store::path::Path;
 use super::catalog::Catalog;
 use super::checkpoint;
 use super::dead::DeadFile;
-use super::file::FileId;
+use super::file::{FileId, minted_at};
 use super::layout;
 use super::log::Boundary;
 use super::snapshot::{Snapshot, SnapshotId};
@@ -189,37 +189,40 @@ fn keep(roots: &[KnownRoot], since: Timestamp) -> Option<Kept> {
 
 /// Tells objects that no snapshot will ever name from those that are about to be named.
 ///
-/// List the store FIRST, refresh the catalog SECOND, and judge with the snapshot got third: so a file that was listed and
-/// committed meanwhile is known.
+/// ```text
+/// list the store ─► commit RaiseFloor(floor_of ...) ─► judge by the snapshot that has it ─► delete
+/// ```
+/// In this order: a file that was listed and committed before the floor is known to the snapshot, and one that was not can never be
+/// committed behind it, however long its upload took and whoever writes it. Age only decides how soon.
 #[derive(Debug)]
 pub struct OrphanRule {
     known: HashSet<FileId>,
-    minted_before: Timestamp,
+    floor: Timestamp,
 }
 
 impl OrphanRule {
-    /// The rule for `snapshot` at `now`. `oldest_upload` is the id of the oldest file of this process that is not committed yet.
-    ///
-    /// An orphan was minted before `now - min_age`, before the oldest upload in flight and before the newest committed file.
-    pub fn new(snapshot: &Snapshot, now: Timestamp, min_age: Duration, oldest_upload: Option<FileId>) -> Self {
+    /// The rule of `snapshot`: an orphan was minted before its floor and has no place in it.
+    pub fn new(snapshot: &Snapshot) -> Self {
         let mut known: HashSet<FileId> = snapshot.dead_files().map(|file| file.id).collect();
         known.extend(snapshot.leaves().flat_map(|(_, _, _, leaf)| leaf.files().iter().map(|file| file.id)));
-        let newest = known.iter().map(|id| minted_at(*id)).max().unwrap_or(Timestamp::MIN);
-        let oldest_upload = oldest_upload.map_or(Timestamp::MAX, minted_at);
-        Self { known, minted_before: now.saturating_sub(min_age).min(newest).min(oldest_upload) }
+        Self { known, floor: snapshot.floor() }
+    }
+
+    /// The rule once the floor is raised to where gc may raise it at `now`: `min_age` back, which spares uploads under way the work
+    /// of a second try, and not beyond the newest committed file, since an empty manifest proves nothing.
+    pub fn raised(mut self, now: Timestamp, min_age: Duration) -> Self {
+        let newest = self.known.iter().map(|id| minted_at(*id)).max().unwrap_or(Timestamp::MIN);
+        self.floor = self.floor.max(now.saturating_sub(min_age).min(newest));
+        self
+    }
+
+    /// The floor it goes by.
+    pub fn floor(&self) -> Timestamp {
+        self.floor
     }
 
     /// Whether the object of `id` may be deleted.
     pub fn is_orphan(&self, id: FileId) -> bool {
-        !self.known.contains(&id) && minted_at(id) < self.minted_before
+        !self.known.contains(&id) && minted_at(id) < self.floor
     }
-}
-
-/// When `id` was minted, to the millisecond; the end of time for an id that does not say.
-fn minted_at(id: FileId) -> Timestamp {
-    if id.get_version_num() != 7 {
-        return Timestamp::MAX;
-    }
-    let ms = i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX);
-    Timestamp::from_millis(ms)
 }

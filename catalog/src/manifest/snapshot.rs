@@ -54,6 +54,7 @@ pub struct Snapshot {
     pub(super) marks: BTreeMap<WriterId, LogMark>,
     pub(super) deletes: Arc<Vec<DeletePredicate>>,
     pub(super) dead: BTreeMap<u64, Arc<DeadBucket>>,
+    pub(super) floor: Timestamp,
     pub(super) schema_version: u32,
     pub(super) file_count: u64,
     pub(super) bytes: u64,
@@ -70,6 +71,7 @@ impl Default for Snapshot {
             marks: BTreeMap::new(),
             deletes: Arc::default(),
             dead: BTreeMap::new(),
+            floor: Timestamp::MIN,
             schema_version: 0,
             file_count: 0,
             bytes: 0,
@@ -151,6 +153,11 @@ impl Snapshot {
     /// Files that died and whose objects may still lie on the store, oldest death first (to 256 snapshots).
     pub fn dead_files(&self) -> impl Iterator<Item = &DeadFile> {
         self.dead.values().flat_map(|bucket| bucket.files())
+    }
+
+    /// Files minted before this can no longer be added; see [`super::Operation::RaiseFloor`].
+    pub fn floor(&self) -> Timestamp {
+        self.floor
     }
 
     /// The column layout of files written from now on.

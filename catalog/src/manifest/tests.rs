@@ -474,7 +474,7 @@ async fn a_stalled_writer_does_not_fill_a_cleaned_slot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn orphans_are_old_unknown_and_not_in_flight() {
+async fn orphans_are_old_and_unknown_and_cannot_come_back() {
     let world = World::new();
     let catalog = world.opened().await;
     let mut minted = Vec::new();
@@ -485,18 +485,35 @@ async fn orphans_are_old_unknown_and_not_in_flight() {
     catalog.commit(vec![adding(&minted[1]), adding(&minted[4])]).await.expect("committed");
     catalog.commit(vec![replace(&[&minted[1]], vec![])]).await.expect("committed");
     let now = world.env.now();
-    let check = |min_age: Duration, in_flight: Option<usize>, expected: &[usize]| {
-        let rule = OrphanRule::new(&catalog.snapshot(), now, min_age, in_flight.map(|at| minted[at].id));
+    let check = |min_age: Duration, expected: &[usize]| {
+        let rule = OrphanRule::new(&catalog.snapshot()).raised(now, min_age);
         let orphans: Vec<usize> = (0..6).filter(|at| rule.is_orphan(minted[*at].id)).collect();
         assert_eq!(orphans, expected);
     };
-    check(Duration::ZERO, None, &[0, 2, 3]); // 5 is newer than the newest committed file
-    check(4 * HOUR + HOUR / 2, None, &[0]);
-    check(Duration::ZERO, Some(3), &[0, 2]);
-    check(24 * HOUR, None, &[]);
-    let nothing = OrphanRule::new(&super::Snapshot::default(), now, Duration::ZERO, None);
+    check(Duration::ZERO, &[0, 2, 3]); // 5 is newer than the newest committed file
+    check(4 * HOUR + HOUR / 2, &[0]);
+    check(24 * HOUR, &[]);
+    let nothing = OrphanRule::new(&super::Snapshot::default()).raised(now, Duration::ZERO);
     assert!(!nothing.is_orphan(minted[0].id), "an empty lake proves nothing");
-    assert!(!OrphanRule::new(&catalog.snapshot(), now, Duration::ZERO, None).is_orphan(Uuid::from_u128(7)));
+    let rule = OrphanRule::new(&catalog.snapshot()).raised(now, Duration::ZERO);
+    assert!(!rule.is_orphan(Uuid::from_u128(7)), "an id that says no time");
+
+    assert!(!OrphanRule::new(&catalog.snapshot()).is_orphan(minted[0].id), "nobody was told yet");
+    catalog.commit(vec![Operation::RaiseFloor { minted_before: rule.floor() }]).await.expect("committed");
+    catalog.commit(vec![Operation::RaiseFloor { minted_before: Timestamp::MIN }]).await.expect("no effect");
+    catalog.checkpoint().await.expect("written");
+    for catalog in [catalog, world.opened().await] {
+        assert_eq!(catalog.snapshot().floor(), rule.floor());
+        assert!(OrphanRule::new(&catalog.snapshot()).is_orphan(minted[0].id));
+        for (at, refused) in [(0, true), (3, true), (5, false)] {
+            let added = catalog.commit(vec![adding(&minted[at])]).await;
+            assert_eq!(matches!(added, Err(Error::Condemned { .. })), refused, "{at}: {added:?}");
+            if added.is_ok() {
+                catalog.commit(vec![replace(&[&minted[at]], vec![])]).await.expect("committed");
+                break;
+            }
+        }
+    }
 }
 
 #[test]

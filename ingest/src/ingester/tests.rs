@@ -322,6 +322,49 @@ async fn a_store_that_is_down_fills_the_buffer_and_no_more() {
     store(&ingester, stored..stored + 1).await;
 }
 
+/// Rows that no file can hold are not retried in silence: they stay visible and in the log, the node says so, and goes on once they
+/// can be written.
+#[tokio::test(start_paused = true)]
+async fn rows_that_are_refused_as_such_are_named() {
+    let mut node = Node::new(14);
+    let ingester = node.open().await.expect("a healthy node");
+    node.shelf.set_rejecting(true);
+    store(&ingester, 1..3).await; // Of one tenant.
+    let flushed = tokio::time::timeout(Duration::from_secs(300), ingester.flush_now()).await;
+    assert!(flushed.is_err(), "nothing can be flushed");
+    let rejected = ingester.rejected().expect("it was tried often enough").to_string();
+    assert_eq!(
+        rejected,
+        "6 rows of samples of tenant red cannot be written and wait in the log: flush failed: a column is crooked"
+    );
+    store(&ingester, 3..4).await;
+    assert_eq!((visible(&ingester, &node.shelf).len(), node.shelf.commits()), (9, 0));
+    drop(ingester);
+
+    node.fs = node.fs.crash();
+    let ingester = node.open().await.expect("the log is healthy");
+    assert_eq!(visible(&ingester, &node.shelf).len(), 9);
+    drop(tokio::time::timeout(Duration::from_secs(300), ingester.flush_now()).await);
+    assert!(ingester.rejected().is_some());
+    node.shelf.set_rejecting(false);
+    ingester.flush_now().await.expect("a better build");
+    assert_eq!((ingester.rejected(), visible(&ingester, &node.shelf).len()), (None, 9));
+}
+
+/// F-11: files that gc may have deleted before they were committed are written again.
+#[tokio::test(start_paused = true)]
+async fn a_flush_that_took_too_long_begins_anew() {
+    let node = Node::new(15);
+    let ingester = node.open().await.expect("a healthy node");
+    for round in 0..3 {
+        store(&ingester, round * 10..round * 10 + 10).await;
+        node.shelf.condemn_next();
+        ingester.flush_now().await.expect("the second try is young");
+    }
+    let seen = visible(&ingester, &node.shelf);
+    assert_eq!((seen.len(), seen.values().max()), (90, Some(&1)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_long_log_is_flushed_while_it_is_replayed() {
     let mut node = Node::new(8);

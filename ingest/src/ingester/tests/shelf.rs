@@ -22,6 +22,8 @@ struct State {
     loaded: Pinned,
     faults_percent: u64,
     slow: bool,
+    rejects: bool,
+    condemns: bool,
     commits: u32,
 }
 
@@ -53,6 +55,16 @@ impl Shelf {
 
     pub(super) fn set_slow(&self, slow: bool) {
         self.state.lock().slow = slow;
+    }
+
+    /// From now on rows are refused as such, or taken again.
+    pub(super) fn set_rejecting(&self, rejects: bool) {
+        self.state.lock().rejects = rejects;
+    }
+
+    /// The files of the next commit count as deleted.
+    pub(super) fn condemn_next(&self) {
+        self.state.lock().condemns = true;
     }
 
     /// Commits of log ranges.
@@ -126,6 +138,9 @@ impl Pinned {
 impl Destination for Shelf {
     async fn write(&self, tenant: &TenantId, table: Table, batches: Vec<RecordBatch>) -> Result<Vec<FileEntry>> {
         self.dawdle().await;
+        if self.state.lock().rejects {
+            return Err(Error::Flush { kind: catalog::ErrorKind::Internal, reason: "a column is crooked".to_owned() });
+        }
         if self.fails() {
             return Err(Error::Flush { kind: catalog::ErrorKind::Unavailable, reason: "the shelf is full of faults".to_owned() });
         }
@@ -162,6 +177,11 @@ impl Destination for Shelf {
         let lost = self.fails();
         let mut state = self.state.lock();
         let state = &mut *state;
+        if std::mem::take(&mut state.condemns) {
+            let file = *state.written.keys().next().expect("a flush commits files");
+            state.written.clear();
+            return Err(catalog::Error::Condemned { file, floor: START });
+        }
         let mut next = state.truth.clone();
         state.commits += next.apply(&operations, &state.written)?;
         state.truth = next;

@@ -11,6 +11,7 @@ use crate::check::{CheckOptions, check};
 use crate::config::LakeConfig;
 use crate::gc::{self, GcConfig};
 use crate::retention::{self, Keep, RetentionConfig};
+use crate::scan::ScanSpec;
 use crate::store::{FaultStore, Faults, LocalStore, RetryPolicy, RetryStore};
 
 const MINUTE_MS: i64 = 60_000;
@@ -207,11 +208,33 @@ async fn compaction_races_retention() {
         world.clock.advance(DAY * 3);
         world.flush(Table::Samples, samples(&[(2, 9, 0, 0)])).await;
         gc::run_once(&world.lake, &GcConfig::default()).await.expect("gc");
-        gc::delete_orphans(&world.lake, &GcConfig::default(), None).await.expect("gc");
+        gc::delete_orphans(&world.lake, &GcConfig::default()).await.expect("gc");
         let report = check(&world.lake, CheckOptions { deep: true, parallel: 1 }, |_| {}).await.expect("check");
         assert_eq!(report.findings, [], "seed {seed}");
     }
     assert!(conflicts > 0, "no seed made them collide");
+}
+
+/// F-11: a file whose upload took longer than an orphan is old: gc deletes it only after the manifest has refused it for ever, so that
+/// no snapshot names what is not there, whichever process wrote it.
+#[tokio::test(start_paused = true)]
+async fn a_slow_upload_is_refused_before_it_is_deleted() {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let (world, other) = (World::open(Arc::clone(&store), 12).await, World::open(Arc::clone(&store), 13).await);
+    let rows = || vec![samples(&[(0, 0, 9, 9)])];
+    let slow = other.lake.write(&other.tenant, Table::Samples, Level::L0, rows()).await.expect("written").remove(0);
+    let add = |file: &FileEntry| vec![Operation::AddFile { file: Box::new(file.clone()) }];
+    for clock in [&world.clock, &other.clock] {
+        clock.advance(DAY * 2);
+    }
+    world.flush(Table::Samples, samples(&[(0, 0, 0, 0)])).await;
+    let fresh = other.lake.write(&other.tenant, Table::Samples, Level::L0, rows()).await.expect("written").remove(0);
+    assert_eq!(gc::delete_orphans(&world.lake, &GcConfig::default()).await.expect("gc").orphans, 1);
+    let refused = other.lake.catalog().commit(add(&slow)).await;
+    assert!(matches!(refused, Err(catalog::Error::Condemned { .. })), "{refused:?}");
+    other.lake.catalog().commit(add(&fresh)).await.expect("young enough");
+    let report = check(&other.lake, CheckOptions { deep: true, parallel: 1 }, |_| {}).await.expect("check");
+    assert_eq!((report.findings, report.files), (vec![], 2));
 }
 
 /// F-25: listings that miss what is new. Only orphans are found by listing, and one that is missed is found later.
@@ -228,7 +251,7 @@ async fn late_listings_change_no_answer() {
     world.clock.advance(DAY * 3);
     world.flush(Table::Samples, samples(&[(0, 0, 0, 0)])).await;
     let config = GcConfig { orphan_age: HOUR, ..GcConfig::default() };
-    let collect = || gc::delete_orphans(&world.lake, &config, None);
+    let collect = || gc::delete_orphans(&world.lake, &config);
     assert_eq!(collect().await.expect("gc").orphans, 0, "not listed yet");
     let other = World::open(Arc::new(store.clone()), 9).await;
     assert_eq!((other.answer().await, world.answer().await), (expected.clone(), expected.clone()));
