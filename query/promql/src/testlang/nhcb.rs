@@ -69,6 +69,8 @@ enum Part {
 fn convert(classic: Classic) -> Result<Histogram, String> {
     let Classic { mut buckets, count, sum } = classic;
     buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    // Bounds that are written differently are one bound; its first bucket counts.
+    buckets.dedup_by(|next, kept| next.0 == kept.0);
     let top = buckets.last().map_or(0.0, |b| b.1);
     let count = count.unwrap_or(top);
     match buckets.last() {
