@@ -26,7 +26,8 @@ impl Window {
         }
     }
 
-    /// The times of a sample. A start of 0 is none, and so is one that is not before the sample.
+    /// The times of a sample. A start of 0 is none. One that is after its sample is kept: queries tell it
+    /// from one that counts.
     ///
     /// # Errors
     /// Times outside the window.
@@ -35,7 +36,7 @@ impl Window {
         if ts < self.first || ts > self.last {
             return Err(self.outside(ts));
         }
-        Ok(Times { ts, start: (start != 0 && (FIRST_MS..=ts).contains(&start)).then_some(start) })
+        Ok(Times { ts, start: (start != 0 && (FIRST_MS..=LAST_MS).contains(&start)).then_some(start) })
     }
 
     #[cold]
@@ -67,7 +68,7 @@ mod tests {
         }
         check(window, now, 0, Ok(None));
         check(window, now, now - 1, Ok(Some(now - 1)));
-        check(window, now, now + 1, Ok(None)); // a start after the sample is no start
+        check(window, now, now + 1, Ok(Some(now + 1)));
         check(window, now + 600_000, 0, Ok(None));
         check(window, now + 600_001, 0, Err(Refusal::Future));
         check(window, now - 60_000, 0, Ok(None));

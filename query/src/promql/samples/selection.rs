@@ -39,6 +39,8 @@ const PIN_BYTES_MAX: u64 = 64 << 20;
 const ROW_BYTES: u64 = 12;
 /// Row groups of a chunk that are fetched at the same time.
 const LOADS_AT_ONCE: usize = 4;
+/// How far before the time asked for histograms are read: the one before tells whether the first one was reset.
+const HINT_MS: i64 = 10 * 60 * 1_000;
 /// Most metrics by which files are told apart.
 const METRICS_MAX: usize = 1_024;
 
@@ -101,13 +103,19 @@ impl Selection {
         self.series.len().div_ceil(CHUNK_SERIES)
     }
 
-    fn time(&self) -> TimeRange {
-        TimeRange::new(Timestamp::from_millis(self.from_ms), Timestamp::from_millis(self.to_ms))
+    /// The time of rows of `table` that are needed.
+    fn time(&self, table: Table) -> TimeRange {
+        let from_ms = if table == Table::Histograms { self.hints_from_ms() } else { self.from_ms };
+        TimeRange::new(Timestamp::from_millis(from_ms), Timestamp::from_millis(self.to_ms))
+    }
+
+    fn hints_from_ms(&self) -> i64 {
+        self.from_ms.saturating_sub(HINT_MS)
     }
 
     /// Adds the units of `table`, those first whose rows stay when others are equal.
     async fn plan(&mut self, table: Table, wanted: &Metrics<'_>) -> Result<()> {
-        let time = self.time();
+        let time = self.time(table);
         for decoded in self.cache.fresh(&self.view, table, self.starts)? {
             if let (Some(first), Some(last)) = (decoded.sids().first(), decoded.sids().last()) {
                 let ids = (*first, *last);
@@ -333,9 +341,13 @@ impl Chunk {
             }
         }
         merge::floats(&mut floats, from_ms, to_ms, &mut columns);
-        let mut histograms = if native.is_empty() { Vec::new() } else { merge::histograms(&native, from_ms, to_ms) };
-        merge::without_times_of(&histograms, &mut columns);
-        tell_resets(&columns.times_ms, &mut histograms);
+        let mut histograms = Vec::new();
+        if !native.is_empty() {
+            histograms = merge::histograms(&native, self.selection.hints_from_ms(), to_ms);
+            merge::without_times_of(&histograms, &mut columns);
+            tell_resets(&columns.times_ms, &mut histograms);
+            histograms.retain(|sample| sample.time_ms >= from_ms);
+        }
         let Columns { times_ms, floats, starts_ms } = columns;
         RawSeries { labels: one.labels.clone(), times_ms, floats, starts_ms, histograms, drop_name: false }
     }
