@@ -1,7 +1,8 @@
 """The questions: dashboards (D), request rates and latencies (R), alerts (A), costs (C), the pipeline's own alerts (P), many series
 (S), the rest of the language (X), metadata (M).
 
-A question is asked at the last scrape (`@`), and over ranges that end there, written `RANGE/STEP`.
+A question is asked three seconds after the last scrape (`@`), and over ranges that end there, written `RANGE/STEP`. No window begins or
+ends on a sample: Prometheus 2 counts a sample where a window begins, Prometheus 3 does not, and neither is wrong.
 """
 
 import dataclasses
@@ -131,7 +132,7 @@ CARDINALITY = ["D1", "D2", "D3", "S1", "S96", "S10k count", "S10k largest", "M1"
 
 def questions(about, size, only=()):
     """All questions of a corpus, or those whose name begins with one of `only`."""
-    end_s = about["last_ms"] / 1000
+    end_s = about["last_ms"] / 1000 + 3
     asked = []
     if size.startswith("c"):
         only = only or CARDINALITY

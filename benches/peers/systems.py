@@ -5,6 +5,7 @@ that would drop old times, and limits that let the largest corpus be asked for. 
 cache folder, never in the checkout. A system is stopped by its own pid.
 """
 
+import hashlib
 import http.client
 import json
 import os
@@ -16,6 +17,8 @@ import subprocess
 import sys
 import time
 import urllib.parse
+
+import measure
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "telelake"
@@ -150,8 +153,12 @@ class System:
         """Asks for a complete merge. False if it cannot be asked for."""
         return False
 
-    def expect(self, method, path, address=None, timeout_s=600):
-        status, body = self.call(method, path, timeout_s=timeout_s, address=address)
+    def merged_bytes(self):
+        """Bytes of what lives after a merge."""
+        return measure.disk_bytes(self.data, self.log_folders)
+
+    def expect(self, method, path, address=None, body=None):
+        status, body = self.call(method, path, body, timeout_s=600, address=address)
         if status // 100 != 2:
             raise Failure(f"{self.name}: {path} answered {status}: {body[:300].decode(errors='replace')}")
         return body
@@ -287,8 +294,12 @@ class Telelake(System):
 
     def merge(self):
         self.expect("POST", "/api/v1/admin/compact", self.gateway)
-        self.expect("POST", "/api/v1/admin/gc", self.gateway)
         return True
+
+    def merged_bytes(self):
+        """As the catalog has them: replaced files stay for a while, for whoever reads an older snapshot."""
+        answer = self.expect("POST", "/api/v1/sql?format=csv", self.gateway, encode({"query": "select sum(bytes) from system.files"}))
+        return int(answer.decode().split("\n")[1])
 
 
 # More arguments for `telelake serve`, set by the command line.
@@ -326,8 +337,9 @@ def replay(node, path, connections):
 
 
 def corpus(size):
-    """The recorded fleet of a size, and what is in it. Recorded once."""
-    folder = PEERS / "corpora"
+    """The recorded fleet of a size, and what is in it. Recorded once per state of the recorder's sources."""
+    sources = b"".join(file.read_bytes() for file in sorted((ROOT / "benches" / "src" / "fleet").glob("*.rs")))
+    folder = PEERS / f"corpora-{hashlib.sha256(sources).hexdigest()[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
     path, about = folder / f"{size}.tlr", folder / f"{size}.json"
     if not about.exists():

@@ -42,8 +42,9 @@ pub(crate) struct FleetArgs {
     size: Size,
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// When the last scrape happens.
-    #[arg(long, default_value = "2026-11-20T12:00:00Z", value_parser = humantime::parse_rfc3339)]
+    /// When the last scrape happens. Not on a full minute, where windows of whole minutes would begin on a sample: Prometheus 2
+    /// counts that sample and Prometheus 3 does not.
+    #[arg(long, default_value = "2026-11-20T12:00:07Z", value_parser = humantime::parse_rfc3339)]
     end: SystemTime,
     /// Each scrape of a target is late by up to so many milliseconds.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..15_000))]
