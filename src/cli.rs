@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Compact(CompactArgs),
     /// Send realistic telemetry to any OTLP endpoint, and say exactly what was sent.
     Generate(GenerateArgs),
+    /// Bring the metrics of a Prometheus along: OpenMetrics text with times, or blocks of its TSDB.
+    Import(ImportArgs),
     /// Ask a running server whether it is ready; exit status 0 if it is.
     Health(ServerArgs),
     /// Print the version.
@@ -251,6 +253,31 @@ pub(crate) struct CompactArgs {
     /// How the report is printed.
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) format: ReportFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// OpenMetrics text, `.gz` if it is compressed, or `-` for standard input; or a folder: a block of a Prometheus TSDB, or what holds
+    /// blocks, such as a snapshot or the data folder of a Prometheus that was stopped.
+    #[arg(required = true, value_name = "SOURCE")]
+    pub(crate) sources: Vec<PathBuf>,
+    /// A server's gateway. Without it, and without --data or --store, http://127.0.0.1:7070.
+    #[arg(long, value_name = "URL", env = "TELELAKE_SERVER", conflicts_with_all = ["data", "store"])]
+    pub(crate) server: Option<String>,
+    /// A bearer token for the server.
+    #[arg(long, value_name = "TOKEN", env = "TELELAKE_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// The tenant. [default: anonymous]
+    #[arg(long, value_name = "ID", env = "TELELAKE_TENANT")]
+    pub(crate) tenant: Option<String>,
+    /// How long a request is tried again while the server says "later" or does not answer.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "60s")]
+    pub(crate) retry_max: Duration,
+    /// How the counts are printed at the end.
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) format: ReportFormat,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
 }
 
 /// A signal on the command line.

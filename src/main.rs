@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! main ─► cli ─► config ─► commands/serve ─► node: store ► catalog ► lake ► ingest, query ► listeners ► ready
-//!                    └───► commands/{sql, check, inspect, compact}: the same store, without a node
+//!                    └───► commands/{sql, check, inspect, compact, import}: the same store, without a node
 //! ```
 //! Here, and nowhere below, the environment, the wall clock and real randomness are read.
 
@@ -17,6 +17,7 @@ mod environment;
 mod failure;
 mod generate;
 mod http_client;
+mod import;
 mod listen;
 mod logging;
 mod node;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Compact(args) => commands::compact::run(args),
         Command::Generate(args) => commands::generate::run(args),
+        Command::Import(args) => commands::import::run(args),
         Command::Health(args) => commands::health::run(&args),
         Command::Version => commands::version(),
         Command::Completions { shell } => commands::completions(shell),

@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod compact;
 pub(crate) mod generate;
 pub(crate) mod health;
+pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod serve;
 pub(crate) mod sql;

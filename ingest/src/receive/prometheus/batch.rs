@@ -35,6 +35,13 @@ pub struct Encoded {
     pub counts: Written,
 }
 
+impl Encoded {
+    /// The body as remote write sends it: one snappy block.
+    pub fn compressed(&self) -> Vec<u8> {
+        snap::raw::Encoder::new().compress_vec(&self.body).expect("a batch is far below the 4 GiB that snappy takes")
+    }
+}
+
 impl Batch {
     /// Nothing yet.
     pub fn new() -> Self {
