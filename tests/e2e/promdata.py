@@ -37,6 +37,53 @@ def remote_write(series):
     return snappy.compress(body)
 
 
+def remote_read(metric, start_ms, end_ms):
+    """A remote-read request for one metric, in the form that old clients send: it knows samples only."""
+    matcher = field(2, b"__name__") + field(3, metric.encode())
+    query = b"\x08" + varint(start_ms) + b"\x10" + varint(end_ms) + field(3, matcher)
+    return snappy.compress(field(1, query))
+
+
+def fields(message):
+    """(number, value) of a protobuf message: whole numbers, floats, and bytes."""
+    at = 0
+
+    def number():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = message[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while at < len(message):
+        key = number()
+        if key & 7 == 0:
+            yield key >> 3, number()
+        elif key & 7 == 1:
+            yield key >> 3, struct.unpack_from("<d", message, at)[0]
+            at += 8
+        else:
+            length = number()
+            yield key >> 3, message[at:at + length]
+            at += length
+
+
+def read_answer(body):
+    """{labels: [(milliseconds, value)]} of a remote-read answer that is not streamed."""
+    found = {}
+    for _, result in fields(snappy.decompress(body)):
+        for _, series in fields(result):
+            parts = list(fields(series))
+            labels = tuple(tuple(text.decode() for _, text in fields(part)) for number, part in parts if number == 1)
+            samples = [dict(fields(part)) for number, part in parts if number == 2]
+            found[labels] = [(sample[2], sample.get(1, 0.0)) for sample in samples]
+    return found
+
+
 BOUNDS = ["0.1", "0.5", "1", "+Inf"]
 
 

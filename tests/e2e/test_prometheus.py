@@ -16,6 +16,15 @@ from promdata import END_S, START_S
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
+# The answers were recorded from Prometheus 2.42. Here 3.x differs, and 3.x is the judge: windows are open on the left since 3.0, which
+# shows where a subquery's steps fall on sample times; and since 2.52 a counter is extrapolated to its zero only within half a gap.
+CHANGED_SINCE_2_42 = {
+    "prometheus-matrix-005": "left-open windows",
+    "prometheus-subquery-001": "left-open windows",
+    "prometheus-subquery-002": "left-open windows",
+    "prometheus-dash-036": "extrapolation to zero",
+}
+
 
 def api(node, path, method="GET", **parameters):
     """`data` of an answer. `match` stands for `match[]`."""
@@ -44,7 +53,9 @@ def test_recorded_answers_of_the_real_server(shared, tmp_path):
                    f"{url}/api/v1/write", "--feed", "--only", "prometheus"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         print(done.stdout)
-        assert done.stdout.strip().endswith(" 0 failed") and done.returncode == 0, done.stdout[-6000:] + done.stderr
+        failed = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("FAIL ")}
+        assert failed == set(CHANGED_SINCE_2_42), done.stdout[-6000:] + done.stderr
+        assert int(done.stdout.splitlines()[-1].split()[0]) >= 399, done.stdout[-200:]
 
 
 def test_promtool(shop, prometheus):
@@ -126,10 +137,9 @@ def test_a_prometheus_sends(node, peer):
     assert len(mine & theirs) > 20
 
 
-@pytest.mark.parametrize("streamed", [True, False])
-def test_a_prometheus_reads(shop, peer, streamed):
-    url = peer({"remote_read": [{"url": shop.url("prometheus", "/api/v1/read"), "read_recent": True}]},
-               *([] if streamed else ["--enable-feature=promql-at-modifier"]))
+def test_a_prometheus_reads(shop, peer):
+    """It takes streamed chunks; test_samples_are_read_whole has the other form."""
+    url = peer({"remote_read": [{"url": shop.url("prometheus", "/api/v1/read"), "read_recent": True}]})
     for query in ["up", "sum by (job) (rate(http_requests_total[5m]))", "node_memory_MemAvailable_bytes", "absent(nothing)",
                   "histogram_quantile(0.9, sum by (le) (rate(http_request_duration_seconds_bucket[5m])))"]:
         parameters = {"query": query, "start": START_S + 600.5, "end": END_S, "step": 60}
@@ -141,6 +151,14 @@ def test_a_prometheus_reads(shop, peer, streamed):
             return {json.dumps(s["metric"], sort_keys=True): [(t, pytest.approx(float(v), rel=1e-9)) for t, v in s["values"]] for s in result}
 
         assert theirs and {k: [(t, float(v.expected)) for t, v in s] for k, s in shown(theirs).items()} == shown(mine), query
+
+
+def test_samples_are_read_whole(shop):
+    body = promdata.remote_read("up", START_S * 1000, END_S * 1000)
+    status, answer, headers = http("POST", shop.url("prometheus", "/api/v1/read"), body, promdata.WRITE)
+    assert (status, headers["Content-Type"], headers["Content-Encoding"]) == (200, "application/x-protobuf", "snappy")
+    sent = {tuple(sorted(labels.items())): samples for labels, samples in promdata.shop() if labels["__name__"] == "up"}
+    assert promdata.read_answer(answer) == sent
 
 
 def test_a_prometheus_federates(node, peer):
