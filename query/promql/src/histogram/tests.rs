@@ -1,5 +1,7 @@
 //! Rules of the algebra on small histograms.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn exponential(schema: i32, zero: (f64, f64), positive: &[(i32, f64)], negative: &[(i32, f64)]) -> Histogram {
@@ -107,4 +109,77 @@ fn text_is_that_of_prometheus() {
     let mut h = exponential(0, (0.001, 1.0), &[(0, 2.0), (2, 1.5)], &[(1, 1.0)]);
     h.sum = -0.25;
     assert_eq!(h.to_string(), "{count:5.5, sum:-0.25, [-2,-1):1, [-0.001,0.001]:1, (0.5,1]:2, (2,4]:1.5}");
+}
+
+fn any_side() -> impl Strategy<Value = Side> {
+    prop::collection::btree_map(-20..20_i32, prop_oneof![Just(0.0), (1..1000_u32).prop_map(f64::from)], 0..8)
+        .prop_map(|side| Side(side.into_iter().collect()))
+}
+
+/// No bucket reaches into the zero bucket, as it is in whatever was observed.
+fn any_exponential_of(schema: i32) -> impl Strategy<Value = Histogram> {
+    let threshold = prop_oneof![Just(0.0), Just(0.001), Just(0.25), Just(3.0)];
+    let parts = (any_side(), any_side(), threshold, 0..100_u32);
+    parts.prop_map(move |(mut positive, mut negative, width, zero)| {
+        for side in [&mut positive, &mut negative] {
+            side.0.retain(|(index, _)| exponential_bound(index - 1, schema) >= width);
+        }
+        exponential(schema, (width, f64::from(zero)), &positive.0, &negative.0)
+    })
+}
+
+fn any_exponential() -> impl Strategy<Value = Histogram> {
+    (SCHEMA_MIN..=SCHEMA_MAX).prop_flat_map(any_exponential_of)
+}
+
+fn any_custom() -> impl Strategy<Value = Histogram> {
+    let bounds = prop::collection::btree_set(-10..10_i32, 0..6);
+    (bounds, prop::collection::vec(0..100_u32, 7)).prop_map(|(bounds, counts)| {
+        let bounds: Vec<f64> = bounds.into_iter().map(f64::from).collect();
+        let buckets = counts.iter().zip(0..).take(bounds.len() + 1).map(|(count, index)| (index, f64::from(*count)));
+        custom(&bounds, &buckets.collect::<Vec<_>>())
+    })
+}
+
+/// All observations that buckets have.
+fn observations(h: &Histogram) -> f64 {
+    h.zero_count + h.positive_counts.iter().chain(&h.negative_counts).sum::<f64>()
+}
+
+proptest! {
+    /// Whole numbers add up without rounding, so the order cannot matter. With two schemas it may, in Prometheus too: the edge of one zero
+    /// bucket can lie in a bucket of the coarser schema.
+    #[test]
+    fn sums_commute_and_lose_nothing(
+        (a, b) in prop_oneof![
+            (SCHEMA_MIN..=SCHEMA_MAX).prop_flat_map(|schema| (any_exponential_of(schema), any_exponential_of(schema))),
+            (any_custom(), any_custom()),
+        ]
+    ) {
+        let (ab, notes) = a.add(&b).expect("one kind");
+        let (ba, other_notes) = b.add(&a).expect("one kind");
+        prop_assert!(ab.compact().equals(&ba.compact()), "{} and {}", ab, ba);
+        prop_assert_eq!(notes, other_notes);
+        prop_assert_eq!(ab.count, a.count + b.count);
+    }
+
+    #[test]
+    fn coarser_and_compact_are_the_same_observations(h in any_exponential(), schema in SCHEMA_MIN..=SCHEMA_MAX) {
+        prop_assert_eq!(observations(&h.reduced(schema)), observations(&h));
+        prop_assert!(h.compact().compact().equals(&h.compact()));
+        prop_assert_eq!(observations(&h.compact()), observations(&h));
+        prop_assert_eq!(h.compact().to_string(), h.to_string());
+        prop_assert!(!h.is_reset_after(&h));
+    }
+
+    #[test]
+    fn trims_divide_what_there_is(h in prop_oneof![any_exponential(), any_custom()], at in -50.0..50.0_f64) {
+        let (below, above) = (h.trim_upper(at), h.trim_lower(at));
+        prop_assert!(observations(&below) <= observations(&h) * (1.0 + 1e-9));
+        prop_assert!(observations(&above) <= observations(&h) * (1.0 + 1e-9));
+        if !h.is_custom() {
+            let both = observations(&below) + observations(&above);
+            prop_assert!((both - observations(&h)).abs() <= 1e-9 * observations(&h));
+        }
+    }
 }

@@ -184,3 +184,6 @@ fn started_between((start_before, before): (i64, i64), (start, time): (i64, i64)
     }
     start > before || (start_before != 0 && start_before < before)
 }
+
+#[cfg(test)]
+mod tests;
