@@ -34,7 +34,7 @@ def run(*arguments, expected=0):
 
 def facts_of(node):
     return [
-        node.sql("select metric, count(*) as n, count(start_ts) as started from samples group by metric order by metric"),
+        node.sql("select metric, count(*) as n, count(start_ts) as started from metrics group by metric order by metric"),
         node.sql("select metric, type, unit, help from metadata order by metric"),
         node.sql("select count(*) as n from exemplars where trace_id is not null"),
         node.sql("select labels['le'] as le from series where metric = 'size_bucket' order by le"),
