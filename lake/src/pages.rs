@@ -54,7 +54,7 @@ impl PageTable {
         if crc32 != file.crc32 {
             return Err(format!("its end makes crc32 {crc32:08x}, the manifest says {:08x}", file.crc32));
         }
-        let entries = tail[HEAD_BYTES..].chunks_exact(ENTRY_BYTES).take(pages as usize);
+        let entries = tail[HEAD_BYTES..].as_chunks::<ENTRY_BYTES>().0.iter().take(pages as usize);
         if entries.len() != pages as usize {
             return Err(format!("its page table ends before page {pages}"));
         }
@@ -63,8 +63,7 @@ impl PageTable {
         this.crcs.reserve_exact(pages as usize);
         let mut start = FIRST;
         this.starts.push(start);
-        for entry in entries {
-            let [l0, l1, l2, l3, c0, c1, c2, c3] = *entry.first_chunk::<ENTRY_BYTES>().expect("chunks have that length");
+        for [l0, l1, l2, l3, c0, c1, c2, c3] in entries.copied() {
             start += u64::from(u32::from_le_bytes([l0, l1, l2, l3]));
             this.starts.push(start);
             this.crcs.push(u32::from_le_bytes([c0, c1, c2, c3]));

@@ -211,7 +211,7 @@ def main():
         shutil.rmtree(folder)
     else:
         print(f"kept for inspection: {folder}")
-    unreached = sorted(where for where in died_at if "not reached" in where)
+    unreached = [point for point in POINTS if not any(where in (point, f"{point} (during recovery)") for where in died_at)]
     if unreached and options.kills >= 2 * len(points):
         print(f"points never hit: {unreached}")
     return 1 if lost or doubled else 0
