@@ -182,7 +182,8 @@ impl Caches {
         }
         count("range", false);
         let load = async {
-            let bytes = fetch(store, file, &[0..file.bytes]).await?.remove(0);
+            let all = 0..file.bytes;
+            let bytes = fetch(store, file, &[all]).await?.remove(0);
             let crc32 = crc32fast::hash(&bytes);
             if crc32 != file.crc32 {
                 return Err(corrupt(file, format!("it has crc32 {crc32:08x}, the manifest says {:08x}", file.crc32)));
