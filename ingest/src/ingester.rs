@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use catalog::manifest::{LogMark, Operation, WriterId};
 use catalog::{Env, TenantId};
+use futures::future::BoxFuture;
 use lake::{FreshCapture, FreshRows};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -240,6 +241,10 @@ impl RowSink for Ingester {
 impl FreshRows for Ingester {
     fn capture(&self, tenant: &TenantId) -> FreshCapture {
         self.buffer.capture(tenant)
+    }
+
+    fn settle(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { self.flush_now().await.map_err(|error| error.to_string()) })
     }
 }
 

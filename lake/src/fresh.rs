@@ -16,11 +16,20 @@ use std::fmt;
 use arrow::array::RecordBatch;
 use catalog::manifest::WriterId;
 use catalog::{Snapshot, Table, TenantId};
+use futures::future::BoxFuture;
 
 /// The source of rows that are not in files yet. `ingest` implements it, `query` reads it, the binary introduces them.
 pub trait FreshRows: Send + Sync + fmt::Debug {
     /// Everything of `tenant` that is in memory now. Cheap: batches are shared, not copied. Take it before pinning a snapshot.
     fn capture(&self, tenant: &TenantId) -> FreshCapture;
+
+    /// Turns everything acknowledged so far into files; the snapshot has them when this returns. Waits as long as the store is down.
+    ///
+    /// # Errors
+    /// Why it cannot, in words.
+    fn settle(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// No buffers: a reader without an ingester.

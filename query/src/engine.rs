@@ -69,6 +69,11 @@ impl Engine {
         &self.lake
     }
 
+    /// The rows that are not in files.
+    pub fn fresh(&self) -> &Arc<dyn FreshRows> {
+        &self.fresh
+    }
+
     /// Bytes that running queries hold now.
     pub fn memory_used(&self) -> u64 {
         self.memory.used() as u64

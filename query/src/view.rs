@@ -100,6 +100,12 @@ impl View {
         self.snapshot.files(&self.tenant, table, range)
     }
 
+    /// The snapshot that brought the rows of `file`.
+    pub(crate) fn added(&self, file: &FileEntry) -> SnapshotId {
+        let leaf = self.snapshot.leaf(&self.tenant, file.table, file.partition.day);
+        leaf.and_then(|leaf| leaf.added_of(file.id)).unwrap_or_default()
+    }
+
     /// The batches of `table` that are not in files, oldest first.
     pub fn fresh(&self, table: Table) -> Vec<RecordBatch> {
         self.fresh.batches(&self.snapshot, table).filter(|b| b.num_rows() > 0).cloned().collect()

@@ -11,7 +11,7 @@ use promql::eval::{AnswerValue, EvalError, QueryOptions, Select, Source, interpr
 use promql::parse::{ParseOptions, parse, parse_selector};
 use promql::value::RawSeries;
 use query::QueryConfig;
-use query::promql::{PromqlConfig, PromqlEngine, RangeQuery, RawRequest, TimeMs, Value};
+use query::promql::{DeleteRequest, PromqlConfig, PromqlEngine, RangeQuery, RawRequest, TimeMs, Value};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
@@ -140,6 +140,38 @@ async fn what_was_written_last_is_read_wherever_it_lies() {
         }
         assert!(!lake.model.is_empty());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleted_rows_are_gone_and_later_ones_are_not() {
+    let mut lake = Lake::new(77).await;
+    for _ in 0..6 {
+        lake.write();
+        lake.world.flush(&lake.tenant).await;
+    }
+    let check = async |lake: &Lake, when: &str| {
+        assert_eq!(seen(&lake.raw(r#"{__name__=~".+"}"#, -1_000_000, 1_000_000).await), lake.model, "{when}");
+        let count = lake.model.keys().filter(|(sid, _)| *sid != HISTOGRAMS).count();
+        let drawn = lake.world.sql(&lake.tenant, "SELECT count(*) FROM metrics").await;
+        assert_eq!(support::cells(&drawn), [[count.to_string()]], "{when}");
+    };
+    check(&lake, "before").await;
+    let (from, to) = (3_600, 2 * 3_600 + 100);
+    let time = TimeMs { start_ms: NEW_YEAR_MS + from * 1_000, end_ms: NEW_YEAR_MS + to * 1_000 };
+    let selectors = vec![parse_selector(r#"up{job="api"}"#).unwrap(), parse_selector("latency").unwrap()];
+    lake.engine.delete_series(&lake.tenant, DeleteRequest { selectors, time }).await.unwrap();
+    lake.model.retain(|(sid, second), _| ![0, 1, HISTOGRAMS].contains(sid) || *second < from || *second > to);
+    check(&lake, "deleted").await;
+    lake.world.compact().await;
+    check(&lake, "compacted").await;
+    for _ in 0..6 {
+        lake.write();
+    }
+    check(&lake, "written again").await;
+    lake.world.flush(&lake.tenant).await;
+    lake.world.compact().await;
+    check(&lake, "flushed and compacted").await;
+    assert!(lake.engine.delete_series(&lake.tenant, DeleteRequest::default()).await.is_err(), "a selector is needed");
 }
 
 /// The lake's samples, for evaluation in memory.

@@ -8,11 +8,14 @@
 //!
 //! Which of two equal rows is newer is told by [`recency`]. So a plan either takes the oldest L0 files of a partition (what remains of L0
 //! is newer than the output) or all L0 files and the newest L1 files (what remains of L1 is older).
+//! Files that a delete predicate hides rows of are only merged with files that the same predicates hide rows of.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use catalog::{FileEntry, FileId, Level, Partition, Snapshot, Table, TenantId, Timestamp};
+use catalog::manifest::Leaf;
+use catalog::{FileEntry, FileId, Level, Partition, Snapshot, SnapshotId, Table, TenantId, Timestamp};
 
 use super::CompactConfig;
 
@@ -62,11 +65,41 @@ pub fn pick(snapshot: &Snapshot, now: Timestamp, config: &CompactConfig, mode: M
     let mut plans = Vec::new();
     for (tenant, table, day, leaf) in snapshot.leaves() {
         let picker = Picker { tenant, table, now, config, mode };
-        picker.pick_day(Partition { day, slice: None }, leaf.files(), &mut plans);
+        let day = Partition { day, slice: None };
+        let mut before: Option<Level> = None;
+        for files in by_deletes(snapshot, tenant, table, day, leaf).into_values() {
+            let mut picked = Vec::new();
+            picker.pick_day(day, &files, &mut picked);
+            // Newer rows must not come to lie on a higher level than older ones.
+            plans.extend(picked.into_iter().filter(|plan| before.is_none_or(|lowest| lowest >= plan.level)));
+            before = files.iter().map(|file| file.level).chain(before).min();
+        }
     }
     // Low levels first: they hold the newest rows and the most files. Then whatever removes most files.
     plans.sort_by_key(|plan| (plan.level, std::cmp::Reverse(plan.inputs.len())));
     plans
+}
+
+/// The files of a day by the delete predicates that hide rows of theirs, most predicates first. A file takes over the predicates of what it
+/// was made of, so that only files with the same ones may be merged: else rows that came after a delete would be hidden too.
+fn by_deletes(
+    snapshot: &Snapshot,
+    tenant: &TenantId,
+    table: Table,
+    day: Partition,
+    leaf: &Leaf,
+) -> BTreeMap<Reverse<usize>, Vec<Arc<FileEntry>>> {
+    let deletes: Vec<_> = snapshot
+        .delete_predicates(tenant)
+        .filter(|delete| !table.is_dictionary() && delete.signal == table.signal() && delete.time.overlaps(day.range()))
+        .collect();
+    let mut files: BTreeMap<Reverse<usize>, Vec<Arc<FileEntry>>> = BTreeMap::new();
+    for file in leaf.files() {
+        let added = leaf.added_of(file.id).unwrap_or(SnapshotId::MAX);
+        let hiding = deletes.iter().filter(|delete| delete.since >= added).count();
+        files.entry(Reverse(hiding)).or_default().push(Arc::clone(file));
+    }
+    files
 }
 
 struct Picker<'a> {

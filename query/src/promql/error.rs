@@ -193,6 +193,16 @@ impl From<crate::Error> for Error {
     }
 }
 
+impl From<Error> for crate::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Query(error) => error,
+            Error::Limit { name, what, found, limit } => Self::Limit { name, what, found, limit },
+            other => Self::Invalid { message: other.to_string() },
+        }
+    }
+}
+
 impl From<lake::Error> for Error {
     fn from(error: lake::Error) -> Self {
         Self::from(crate::Error::from(error))

@@ -14,6 +14,7 @@
 mod answer;
 mod cardinality;
 mod config;
+mod deletes;
 mod error;
 mod evaluate;
 mod exec;
@@ -28,6 +29,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use catalog::{TenantId, TimeRange};
+use promql::ast::Matcher;
 use promql::labels::Labels;
 use promql::value::RawSeries;
 use tokio::runtime::Handle;
@@ -182,13 +184,15 @@ impl PromqlEngine {
         self.stored(tenant, move |reader| async move { stored::newest(&reader, &request).await }).await
     }
 
-    /// Deletes the rows of series: at once from answers, from files at their next rewrite.
+    /// Deletes the samples, histograms and exemplars of series that are acknowledged when it begins: answers leave them out at once. What
+    /// comes later is seen.
     ///
     /// # Errors
-    /// The manifest's.
+    /// Too many deletes of the tenant; the manifest's.
     pub async fn delete_series(&self, tenant: &TenantId, request: DeleteRequest) -> Result<()> {
-        let _ = (tenant, request);
-        Err(pending("deletes"))
+        let ticket = Ticket::new(self.config.timeout);
+        let (engine, tenant) = (Arc::clone(&self.engine), tenant.clone());
+        run::run(&self.runtime, ticket, async move { deletes::delete(&engine, &tenant, &request).await }).await
     }
 
     /// Runs `work` over the newest state.
@@ -225,7 +229,7 @@ impl PromqlEngine {
     }
 }
 
-/// What this build does not do yet.
-fn pending(what: &'static str) -> Error {
-    Error::Execution { message: format!("this build does not serve {what} yet") }
+/// The series of `view` that pass `matchers`: for deletes, which hide their rows from every table.
+pub(crate) async fn series_of(view: &View, matchers: Vec<Matcher>, time: TimeRange) -> Result<Vec<lake::series::Series>> {
+    series::resolve(view, &[matchers], time, view.limits().series_max).await
 }

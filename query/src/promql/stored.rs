@@ -23,6 +23,7 @@ use super::request::{ExemplarRequest, NewestRequest, RawRequest};
 use super::run::Ticket;
 use super::samples::Samples;
 use super::series::{self, Interner};
+use crate::scan::deletes::Deletes;
 use crate::view::View;
 
 /// Most exemplars of one answer.
@@ -136,11 +137,15 @@ async fn batches(view: &View, found: &[lake::series::Series], time: TimeRange) -
     let predicate = Predicate { all: vec![ColumnTest { column: "sid".to_owned(), test: Test::In(ids) }] };
     let files = view.lake().prune(&view.files(Table::Exemplars, time), &predicate, time);
     view.open(&files)?;
+    let deletes = Deletes::load(view, Table::Exemplars, time).await?;
     let mut out = Vec::new();
     for file in files {
+        let added = view.added(&file);
         let mut spec = ScanSpec::all(["sid", "ts", "value", "trace_id", "span_id", "labels"]);
         (spec.time, spec.predicate) = (time, predicate.clone());
-        out.extend(view.lake().scan(file, spec)?.try_collect::<Vec<_>>().await?);
+        for batch in view.lake().scan(file, spec)?.try_collect::<Vec<_>>().await? {
+            out.push(deletes.apply(batch, added)?);
+        }
     }
     out.extend(view.fresh(Table::Exemplars));
     Ok(out)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
-use catalog::TimeRange;
+use catalog::{SnapshotId, TimeRange};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics};
@@ -29,6 +29,7 @@ use lake::{BatchStream, Predicate, Scalar, ScanMetrics, ScanSpec, Test};
 use tokio::sync::OnceCell;
 
 use super::dedup::Dedup;
+use super::deletes::Deletes;
 use super::layout::{Share, Unit};
 use super::lookup::{Dictionary, KeySet, Labels};
 use super::present::{Presenter, within};
@@ -49,6 +50,8 @@ pub(crate) struct ScanPlan {
     pub(crate) predicate: Predicate,
     /// Rows whose ids are not in all of these are dropped here.
     pub(crate) key_sets: Vec<KeySet>,
+    /// What was deleted by selector.
+    pub(crate) deletes: Deletes,
     pub(crate) shares: Vec<Share>,
     pub(crate) fetch: Option<usize>,
     /// Whether the manifest's row counts are the number of rows that come out.
@@ -206,6 +209,8 @@ struct Run {
     batch_rows: usize,
     dedup: Option<Dedup>,
     current: Option<BatchStream>,
+    /// The snapshot that brought the current file; `None` for rows in memory.
+    added: Option<SnapshotId>,
     fetch: usize,
     pool: Arc<dyn datafusion::execution::memory_pool::MemoryPool>,
     baseline: BaselineMetrics,
@@ -236,6 +241,7 @@ impl Run {
             batch_rows: context.session_config().batch_size(),
             dedup,
             current: None,
+            added: None,
             fetch: plan.fetch.unwrap_or(usize::MAX),
             pool: Arc::clone(context.memory_pool()),
             baseline: BaselineMetrics::new(metrics, partition),
@@ -271,6 +277,10 @@ impl Run {
                 if let Some(dedup) = &mut self.dedup {
                     dedup.start_unit(&unit)?;
                 }
+                self.added = match &unit {
+                    Unit::File(file) => Some(self.plan.view.added(file)),
+                    Unit::Fresh(_) => None,
+                };
                 self.current = Some(self.open(unit)?);
                 continue;
             };
@@ -278,7 +288,7 @@ impl Run {
             self.count();
             let ready = match (next, &mut self.dedup) {
                 (Some(batch), dedup) => {
-                    let batch = self.plan.admit(batch, self.window)?;
+                    let batch = self.plan.admit(batch, self.window, self.added)?;
                     match dedup {
                         Some(dedup) => dedup.push(batch)?,
                         None => Some(batch),
@@ -355,8 +365,12 @@ impl Run {
 }
 
 impl ScanPlan {
-    /// The rows of `batch` inside the window and with ids that the dictionary filters left.
-    fn admit(&self, batch: RecordBatch, window: Option<TimeRange>) -> Result<RecordBatch> {
+    /// The rows of `batch` that are not deleted, inside the window and with ids that the dictionary filters left.
+    fn admit(&self, batch: RecordBatch, window: Option<TimeRange>, added: Option<SnapshotId>) -> Result<RecordBatch> {
+        let batch = match added {
+            Some(added) => self.deletes.apply(batch, added)?,
+            None => batch,
+        };
         let mut batch = match window {
             Some(window) => within(batch, window)?,
             None => batch,
@@ -384,6 +398,7 @@ fn stored_columns(plan: &ScanPlan, windowed: bool) -> Vec<String> {
         columns.push("events");
     }
     columns.extend(plan.key_sets.iter().map(|set| set.key));
+    columns.extend(plan.deletes.columns());
     columns.sort_unstable();
     columns.dedup();
     columns.into_iter().map(str::to_owned).collect()

@@ -14,6 +14,7 @@
 //! Logs, spans and exemplars are never merged.
 
 pub(crate) mod dedup;
+pub(crate) mod deletes;
 mod exec;
 pub(crate) mod filter;
 pub(crate) mod layout;

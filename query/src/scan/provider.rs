@@ -13,6 +13,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use lake::{ColumnTest, Predicate, Scalar, Test};
 
 use super::dedup::times_ns;
+use super::deletes::Deletes;
 use super::exec::{LakeScanExec, ScanPlan};
 use super::filter::{self, Pushed};
 use super::layout::{Fresh, lay_out};
@@ -122,6 +123,7 @@ impl TableProvider for LakeTable {
             && self.table.identity.is_none()
             && self.table.shape == crate::tables::Shape::Row
             && self.view.snapshot().delete_predicates(self.view.tenant()).next().is_none();
+        let deletes = Deletes::load(&self.view, self.table.table, time).await?;
         let (file_count, bytes) = (files.len(), files.iter().map(|f| f.bytes).sum());
         let fresh_rows = fresh.as_ref().map_or(0, |f| f.rows);
         let shares = lay_out(files, fresh, self.table.identity, state.config().target_partitions());
@@ -133,6 +135,7 @@ impl TableProvider for LakeTable {
             time,
             predicate,
             key_sets,
+            deletes,
             shares,
             fetch: limit,
             exact_rows,

@@ -127,8 +127,7 @@ impl Selection {
         self.view.open(&files)?;
         files.sort_by_key(|file| (file.level, Reverse(file.id)));
         for file in files {
-            let leaf = self.view.snapshot().leaf(self.view.tenant(), table, file.partition.day);
-            let added = leaf.and_then(|leaf| leaf.added_of(file.id));
+            let added = Some(self.view.added(&file));
             let outline = self.cache.outline(&self.view, &file).await?;
             for (at, group) in outline.iter().enumerate().rev() {
                 let in_time = group.time.is_none_or(|range| range.overlaps(time));
