@@ -1,12 +1,13 @@
 //! A query on a grid gives at each step what an instant query at that time gives: random expressions over random series.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use promql::eval::{AnswerValue, QueryOptions};
+use promql::histogram::{BucketSpan, Histogram, ResetHint};
 use promql::labels::Labels;
 use promql::parse::{ParseOptions, parse};
 use promql::testlang::{InMemory, System};
-use promql::value::{Grid, RawSeries, STALE_BITS, StepSeries};
+use promql::value::{Grid, HistogramSample, RawSeries, STALE_BITS, StepSeries};
 use proptest::prelude::*;
 
 const STEP_MS: i64 = 47_000;
@@ -34,10 +35,64 @@ fn samples() -> impl Strategy<Value = Vec<(i64, f64)>> {
     })
 }
 
+fn histogram() -> impl Strategy<Value = Histogram> {
+    let counts = || prop::collection::vec(0u32..9, 0..5);
+    let layout = (-1i32..3, -4i32..4, prop::bool::weighted(0.15));
+    (layout, counts(), counts(), 0u32..5, -20i32..50).prop_map(|((schema, offset, custom), positive, negative, zero, sum)| {
+        let spans = |counts: &[u32]| match u32::try_from(counts.len()) {
+            Ok(length) if length > 0 => vec![BucketSpan { offset: if custom { 0 } else { offset }, length }],
+            _ => Vec::new(),
+        };
+        let negative = if custom { Vec::new() } else { negative };
+        let zero = if custom { 0 } else { zero };
+        let count = positive.iter().chain(&negative).sum::<u32>() + zero;
+        let as_floats = |counts: &[u32]| counts.iter().map(|c| f64::from(*c)).collect();
+        Histogram {
+            schema: if custom { -53 } else { schema },
+            zero_threshold: if custom { 0.0 } else { 0.001 },
+            zero_count: f64::from(zero),
+            count: f64::from(count),
+            sum: f64::from(sum) / 2.0,
+            positive_spans: spans(&positive),
+            positive_counts: as_floats(&positive),
+            negative_spans: spans(&negative),
+            negative_counts: as_floats(&negative),
+            custom_bounds: if custom { vec![-1.0, 0.0, 2.0, 5.0] } else { Vec::new() },
+            ..Histogram::default()
+        }
+    })
+}
+
+/// Histograms between and after floats, in about half of the series.
+fn histograms() -> impl Strategy<Value = Vec<HistogramSample>> {
+    prop::collection::vec((1_000i64..60_000, histogram(), 0u8..8), 0..20).prop_map(|steps| {
+        let mut time_ms = 7;
+        let mut out = Vec::new();
+        for (gap, mut histogram, kind) in steps {
+            time_ms += gap * if kind == 0 { 12 } else { 1 };
+            if kind == 1 {
+                histogram.sum = f64::from_bits(STALE_BITS);
+            }
+            out.push(HistogramSample { time_ms, start_ms: 0, histogram: Arc::new(histogram) });
+        }
+        out
+    })
+}
+
 fn series() -> impl Strategy<Value = Vec<RawSeries>> {
     let names = [("a", "1", "x"), ("a", "2", "x"), ("a", "1", "y"), ("b", "1", "x"), ("b", "2", ""), ("c_total", "1", "x")];
-    prop::collection::vec(samples(), names.len()).prop_map(move |all| {
+    let of_histograms = [("h", "1", "x"), ("h", "2", "x"), ("b", "3", "x")];
+    let floats = prop::collection::vec(samples(), names.len());
+    let histograms = prop::collection::vec(histograms(), of_histograms.len());
+    (floats, histograms, samples()).prop_map(move |(all, histograms, beside)| {
         let mut out = Vec::new();
+        for ((name, i, j), histograms) in of_histograms.into_iter().zip(histograms) {
+            let labels = Labels::new([("__name__", name), ("i", i), ("j", j)]);
+            let free = |t: i64| histograms.iter().all(|h| h.time_ms != t);
+            let beside = beside.iter().filter(|(t, _)| i != "1" && free(*t)).copied();
+            let (times_ms, floats) = beside.unzip();
+            out.push(RawSeries { labels, times_ms, floats, histograms, ..RawSeries::default() });
+        }
         for ((name, i, j), samples) in names.into_iter().zip(all) {
             let labels = Labels::new([("__name__", name), ("i", i), ("j", j)]);
             let (times_ms, floats) = samples.into_iter().unzip();
@@ -48,13 +103,14 @@ fn series() -> impl Strategy<Value = Vec<RawSeries>> {
 }
 
 fn selector() -> impl Strategy<Value = String> {
-    let name = prop::sample::select(vec!["a", "b", "c_total", "{__name__=~\"a|b\"}", "a{i=\"1\"}", "{j!=\"y\",i=~\".+\"}"]);
+    let name =
+        prop::sample::select(vec!["a", "b", "h", "h", "c_total", "{__name__=~\"a|b\"}", "a{i=\"1\"}", "{j!=\"y\",i=~\".+\"}"]);
     let modifier = prop::sample::select(vec!["", "", "", " offset 1m", " offset -30s", " @ 200", " @ 300 offset 1m"]);
     (name, modifier).prop_map(|(n, m)| format!("{n}{m}"))
 }
 
 fn range() -> impl Strategy<Value = String> {
-    let name = prop::sample::select(vec!["a", "b", "c_total", "a{j=\"x\"}"]);
+    let name = prop::sample::select(vec!["a", "b", "h", "h", "c_total", "a{j=\"x\"}"]);
     let length = prop::sample::select(vec!["30s", "2m", "5m"]);
     let modifier = prop::sample::select(vec!["", "", "", " offset 1m", " @ 250"]);
     (name, length, modifier).prop_map(|(n, l, m)| format!("{n}[{l}]{m}"))
@@ -88,16 +144,19 @@ const OVER_TIME: &[&str] = &[
 ];
 const INSTANT: &[&str] =
     &["abs", "ceil", "sgn", "exp", "timestamp", "absent", "sqrt", "hour", "day_of_year", "-", "+", "sort", "round"];
-const AGGREGATE: &[&str] = &["sum", "avg", "min", "max", "count", "group", "stddev", "stdvar"];
-const PARAMETER: &[&str] = &[
-    "topk(2, ",
-    "bottomk(1, ",
-    "quantile(0.7, ",
-    "limitk(2, ",
-    "limit_ratio(0.5, ",
-    "limit_ratio(-0.5, ",
-    "count_values(\"v\", ",
+const HISTOGRAM: &[&str] = &[
+    "histogram_count(#)",
+    "histogram_sum(#)",
+    "histogram_avg(#)",
+    "histogram_stddev(#)",
+    "histogram_quantile(0.6, #)",
+    "histogram_fraction(-1, 3, #)",
+    "histogram_quantiles(#, \"q\", 0.1, 0.9)",
 ];
+const AGGREGATE: &[&str] = &["sum", "avg", "min", "max", "count", "group", "stddev", "stdvar"];
+const PARAMETER: &[&str] = &["quantile(0.7, ", "limit_ratio(0.5, ", "limit_ratio(-0.5, ", "count_values(\"v\", "];
+/// Which of equal values these keep depends on the order of the series, which an operator below them may change from step to step.
+const CHOICE: &[&str] = &["topk(2, ", "bottomk(1, ", "limitk(2, "];
 const GROUPING: &[&str] = &["", " by (i)", " by (i, j)", " without (j)", " without (i)", " by (__name__)"];
 const OPERATOR: &[&str] = &["+", "-", "*", "/", "%", "^", "atan2", "==", "!=", "<", ">=", "> bool", "== bool"];
 const MATCHING: &[&str] = &[
@@ -111,24 +170,32 @@ const MATCHING: &[&str] = &[
 ];
 const SETS: &[&str] = &["and", "or", "unless", "and on (i)", "or on (j)", "unless ignoring (i)"];
 
-fn vector() -> impl Strategy<Value = String> {
-    let leaf = prop_oneof![
+fn leaf() -> impl Strategy<Value = String> {
+    prop_oneof![
         4 => selector(),
         4 => (of(OVER_TIME), range()).prop_map(|(f, r)| format!("{f}({r})")),
         1 => (prop::sample::select(vec![0.5, -1.0, 2.0]), range()).prop_map(|(q, r)| format!("quantile_over_time({q}, {r})")),
         1 => range().prop_map(|r| format!("predict_linear({r}, 60)")),
         1 => Just("vector(time())".to_owned()),
-    ];
-    leaf.prop_recursive(4, 24, 2, |inner| {
+    ]
+}
+
+/// `topk by (i) (2, v)`, of `topk(2, `.
+fn with_parameter(aggregation: &str, grouping: &str, of: &str) -> String {
+    let (word, parameter) = aggregation.split_once('(').expect("a parameter");
+    format!("{word}{grouping} ({parameter}{of})")
+}
+
+fn vector() -> impl Strategy<Value = String> {
+    let choice = (of(CHOICE), of(GROUPING), leaf()).prop_map(|(c, g, v)| with_parameter(c, g, &v));
+    prop_oneof![8 => leaf(), 1 => choice].prop_recursive(4, 24, 2, |inner| {
         let scalar =
             prop_oneof![Just("2".to_owned()), Just("time()".to_owned()), inner.clone().prop_map(|v| format!("scalar({v})")),];
         prop_oneof![
             (of(INSTANT), inner.clone()).prop_map(|(f, v)| format!("{f}({v})")),
+            (of(HISTOGRAM), inner.clone()).prop_map(|(f, v)| f.replacen('#', &v, 1)),
             (of(AGGREGATE), of(GROUPING), inner.clone()).prop_map(|(a, g, v)| format!("{a}{g} ({v})")),
-            (of(PARAMETER), of(GROUPING), inner.clone()).prop_map(|(p, g, v)| {
-                let (word, parameter) = p.split_once('(').expect("a parameter");
-                format!("{word}{g} ({parameter}{v})")
-            }),
+            (of(PARAMETER), of(GROUPING), inner.clone()).prop_map(|(p, g, v)| with_parameter(p, g, &v)),
             (inner.clone(), of(OPERATOR), of(MATCHING), inner.clone()).prop_map(|(l, o, m, r)| format!("({l}) {o}{m} ({r})")),
             (inner.clone(), of(OPERATOR), inner.clone()).prop_map(|(l, o, r)| {
                 let fill = if o.ends_with("bool") { "" } else { " fill (1)" };
@@ -147,17 +214,24 @@ fn vector() -> impl Strategy<Value = String> {
 }
 
 /// What a vector has at one step, in a form that can be compared.
-fn at(series: &[StepSeries], step: usize) -> BTreeMap<String, String> {
+///
+/// With names removed late, series with and without their name that take turns become one, which is named like the first of them: so names
+/// are not compared then.
+fn at(series: &[StepSeries], step: usize, with_names: bool) -> Vec<(String, String)> {
     let shown = |s: &StepSeries| {
         let value = if s.present[step] {
             let value = s.floats[step];
             Some(if value.is_nan() { "NaN".to_owned() } else { format!("{value:?}") })
         } else {
-            s.histogram(step).map(|h| format!("{h:?}"))
+            // What is known of resets depends on which samples before were read.
+            s.histogram(step).map(|h| format!("{:?}", Histogram { reset_hint: ResetHint::default(), ..(**h).clone() }))
         };
-        value.map(|v| (s.labels.to_string(), v))
+        let labels = if with_names { s.labels.clone() } else { s.labels.without_metadata() };
+        value.map(|v| (labels.to_string(), v))
     };
-    series.iter().filter_map(shown).collect()
+    let mut out: Vec<_> = series.iter().filter_map(shown).collect();
+    out.sort();
+    out
 }
 
 fn check(series: Vec<RawSeries>, query: &str, delayed_name_removal: bool) -> Result<(), TestCaseError> {
@@ -176,6 +250,7 @@ fn check(series: Vec<RawSeries>, query: &str, delayed_name_removal: bool) -> Res
         let (Ok(over_steps), Ok(instant)) = (&over_steps, &instant) else { continue };
         let AnswerValue::Matrix(over_steps) = &over_steps.value else { panic!("a matrix") };
         let AnswerValue::Vector(instant) = &instant.value else { panic!("a vector") };
+        let at = |series, step| at(series, step, !delayed_name_removal);
         prop_assert_eq!(at(over_steps, step), at(instant, 0), "{} at {} ms", query, time_ms);
     }
     // Series that take turns under one label set are an error of a range query for some functions, though at no time both are there.

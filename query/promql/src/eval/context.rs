@@ -95,10 +95,22 @@ pub fn weight_of_histogram(histogram: &Histogram) -> usize {
     (FIXED + 8 * (spans + numbers) + 8) / 16
 }
 
-/// What a series counts as.
+/// What working memory counts as that is no sample: places of steps without one, states of aggregations. So a budget of samples bounds
+/// the bytes a query holds, whatever its steps, at 32 for each of them.
+pub(crate) fn weight_of_bytes(bytes: usize) -> usize {
+    bytes / 32
+}
+
+/// What the places of a series count as at least, be there samples or not.
+pub(crate) fn weight_of_places(steps: usize) -> usize {
+    weight_of_bytes(steps.saturating_mul(size_of::<f64>() + size_of::<bool>()))
+}
+
+/// What a series counts as: its samples, but no less than its places do.
 pub fn weight_of_steps(series: &StepSeries) -> usize {
     let floats = series.present.iter().filter(|p| **p).count();
-    floats + series.histograms.iter().flatten().flatten().map(|h| weight_of_histogram(h)).sum::<usize>()
+    let samples = floats + series.histograms.iter().flatten().flatten().map(|h| weight_of_histogram(h)).sum::<usize>();
+    samples.max(weight_of_places(series.steps()))
 }
 
 /// What a series counts as.

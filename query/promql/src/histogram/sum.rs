@@ -87,6 +87,13 @@ pub struct HistogramSum {
 }
 
 impl HistogramSum {
+    /// Memory it takes, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let buckets = self.positive.len() + self.negative.len();
+        size_of::<Self>() + buckets * size_of::<(i32, Exact)>() + self.bounds.len() * size_of::<f64>()
+    }
+
     /// A sum of one.
     pub fn new(first: &Histogram) -> Self {
         let exact = |side: Side| side.0.into_iter().map(|(index, count)| (index, Exact::of(count))).collect();

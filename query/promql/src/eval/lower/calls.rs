@@ -1,4 +1,7 @@
 //! Calls of functions: which operator each is.
+//!
+//! What recurses holds little, so that a query as high as the parser lets through needs little stack: inputs are lowered by a loop, and
+//! operators are put over them by functions that do not recurse.
 
 use super::selectors::vector_selector;
 use super::{Lower, bare, type_of};
@@ -14,39 +17,50 @@ impl Lower<'_> {
     /// A call.
     pub(super) fn call(&self, call: &Call, span: Span, grid: Grid) -> Result<Node, EvalError> {
         if let Some(value) = self.query_constant(call.function) {
-            return Ok(Node::new(Operator::Scalar(ScalarOp::Constant(value)), Vec::new(), grid, span));
+            return self.scalar(ScalarOp::Constant(value), &[], span, grid);
         }
         let args: Vec<&Expr> = call.args.iter().map(bare).collect();
-        if let Some(at) = args.iter().position(|a| type_of(a) == ValueType::Matrix) {
-            return self.range_function(call.function, &args, at, span, grid);
+        match args.iter().position(|a| type_of(a) == ValueType::Matrix) {
+            Some(at) => self.range_function(call.function, &args, at, span, grid),
+            None => self.call_of_vectors(call.function, &args, span, grid),
         }
-        match call.function {
+    }
+
+    fn call_of_vectors(&self, function: Function, args: &[&Expr], span: Span, grid: Grid) -> Result<Node, EvalError> {
+        match function {
             Function::Time => self.scalar(ScalarOp::Time, &[], span, grid),
             Function::Pi => self.scalar(ScalarOp::Constant(std::f64::consts::PI), &[], span, grid),
-            Function::MinOf => self.scalar(ScalarOp::Min, &args, span, grid),
-            Function::MaxOf => self.scalar(ScalarOp::Max, &args, span, grid),
-            Function::Scalar => self.scalar(ScalarOp::OfVector, &args, span, grid),
+            Function::MinOf => self.scalar(ScalarOp::Min, args, span, grid),
+            Function::MaxOf => self.scalar(ScalarOp::Max, args, span, grid),
+            Function::Scalar => self.scalar(ScalarOp::OfVector, args, span, grid),
             // A scalar is a series without labels already.
-            Function::Vector => self.expr(argument(&args, 0)?, grid),
-            Function::Timestamp => self.timestamp(Instant::Time, argument(&args, 0)?, span, grid),
-            Function::StartTimestamp => self.timestamp(Instant::Start, argument(&args, 0)?, span, grid),
-            Function::Absent => self.absent(argument(&args, 0)?, span, grid),
-            Function::LabelReplace | Function::LabelJoin => self.labeling(call.function, &args, span, grid),
+            Function::Vector => self.expr(argument(args, 0)?, grid),
+            Function::Timestamp => self.timestamp(Instant::Time, argument(args, 0)?, span, grid),
+            Function::StartTimestamp => self.timestamp(Instant::Start, argument(args, 0)?, span, grid),
+            Function::Absent => self.absent(argument(args, 0)?, span, grid),
+            Function::LabelReplace | Function::LabelJoin => self.labeling(function, args, span, grid),
             Function::Sort | Function::SortDesc | Function::SortByLabel | Function::SortByLabelDesc => {
-                let op = Sort::new(call.function, &strings(args.get(1..).unwrap_or_default())?, span)?;
-                Ok(Node::new(Operator::Sort(op), vec![self.expr(argument(&args, 0)?, grid)?], grid, span))
+                self.sort(function, args, span, grid)
             }
             Function::HistogramQuantile | Function::HistogramFraction | Function::HistogramQuantiles => {
-                self.histogram_vector(call.function, &args, span, grid)
+                self.histogram_vector(function, args, span, grid)
             }
-            Function::Info => self.info(&args, span, grid),
-            function => self.instant_function(function, &args, span, grid),
+            Function::Info => self.info(args, span, grid),
+            function => self.instant_function(function, args, span, grid),
         }
     }
 
     fn scalar(&self, op: ScalarOp, args: &[&Expr], span: Span, grid: Grid) -> Result<Node, EvalError> {
-        let inputs = args.iter().map(|a| self.expr(a, grid)).collect::<Result<_, _>>()?;
+        let inputs = self.inputs(args, grid)?;
         Ok(Node::new(Operator::Scalar(op), inputs, grid, span))
+    }
+
+    fn inputs(&self, args: &[&Expr], grid: Grid) -> Result<Vec<Node>, EvalError> {
+        let mut inputs = Vec::with_capacity(args.len());
+        for arg in args {
+            inputs.push(self.expr(arg, grid)?);
+        }
+        Ok(inputs)
     }
 
     /// An operator that works sample by sample.
@@ -56,14 +70,17 @@ impl Lower<'_> {
 
     /// Functions of one vector and scalars, sample by sample.
     fn instant_function(&self, function: Function, args: &[&Expr], span: Span, grid: Grid) -> Result<Node, EvalError> {
-        let inputs = args.iter().map(|a| self.expr(a, grid)).collect::<Result<Vec<_>, _>>()?;
+        let inputs = self.inputs(args, grid)?;
+        self.instant_operator(function, inputs, span, grid)
+    }
+
+    fn instant_operator(&self, function: Function, mut inputs: Vec<Node>, span: Span, grid: Grid) -> Result<Node, EvalError> {
         if let Some(op) = Date::new(function, self.options.names()) {
-            let now = || self.scalar(ScalarOp::Time, &[], span, grid);
-            let input = inputs.into_iter().next().map_or_else(now, Ok)?;
+            let now = || Node::new(Operator::Scalar(ScalarOp::Time), Vec::new(), grid, span);
+            let input = inputs.into_iter().next().unwrap_or_else(now);
             return Ok(self.united(Node::new(Operator::Date(op), vec![input], grid, span), Unite::Merge));
         }
         let map = MapFunction::of(function).ok_or_else(|| misplaced(function))?;
-        let mut inputs = inputs;
         if map == MapFunction::Round && inputs.len() == 1 {
             inputs.push(Node::new(Operator::Scalar(ScalarOp::Constant(1.0)), Vec::new(), grid, span));
         }
@@ -93,31 +110,45 @@ impl Lower<'_> {
     }
 
     fn labeling(&self, function: Function, args: &[&Expr], span: Span, grid: Grid) -> Result<Node, EvalError> {
-        let texts = strings(args.get(1..).unwrap_or_default())?;
-        let op = if function == Function::LabelReplace { Labeling::replace(&texts)? } else { Labeling::join(&texts)? };
-        let input = self.expr(argument(args, 0)?, grid)?;
-        let node = Node::new(Operator::Labeling(op), vec![input], grid, span);
-        Ok(Node::new(Operator::Unite(Unite::Merge), vec![node], grid, span))
+        let op = labeling(function, args)?;
+        let inputs = self.inputs(&args[..1], grid)?;
+        Ok(relabelled(op, inputs, span, grid))
+    }
+
+    fn sort(&self, function: Function, args: &[&Expr], span: Span, grid: Grid) -> Result<Node, EvalError> {
+        argument(args, 0)?;
+        let op = Sort::new(function, &strings(&args[1..])?, span)?;
+        let inputs = self.inputs(&args[..1], grid)?;
+        Ok(Node::new(Operator::Sort(op), inputs, grid, span))
     }
 
     fn histogram_vector(&self, function: Function, args: &[&Expr], span: Span, grid: Grid) -> Result<Node, EvalError> {
+        let (op, args) = self.histogram_operator(function, args)?;
+        let inputs = self.inputs(&args, grid)?;
+        Ok(Node::new(Operator::HistogramVector(op), inputs, grid, span))
+    }
+
+    /// The operator, and its inputs: the vector, then scalars.
+    fn histogram_operator<'e>(
+        &self,
+        function: Function,
+        args: &[&'e Expr],
+    ) -> Result<(HistogramVector, Vec<&'e Expr>), EvalError> {
         let of = |at: usize| argument(args, at);
-        let (function, vector, scalars): (_, &Expr, &[&Expr]) = match function {
+        let (function, vector, scalars) = match function {
             Function::HistogramQuantile => (HistogramFunction::Quantile, of(1)?, &args[..1]),
             Function::HistogramFraction => (HistogramFunction::Fraction, of(2)?, &args[..2]),
             _ => (HistogramFunction::Quantiles(string(of(1)?)?.to_owned()), of(0)?, &args[2..]),
         };
-        let mut inputs = vec![self.expr(vector, grid)?];
-        for scalar in scalars {
-            inputs.push(self.expr(scalar, grid)?);
-        }
         let op = HistogramVector {
             function,
             names: self.options.names(),
             vector_span: vector.span,
             scalar_spans: scalars.iter().map(|s| s.span).collect(),
         };
-        Ok(Node::new(Operator::HistogramVector(op), inputs, grid, span))
+        let mut inputs = vec![vector];
+        inputs.extend_from_slice(scalars);
+        Ok((op, inputs))
     }
 
     /// A function of a range, of a selector or of a subquery.
@@ -162,6 +193,17 @@ impl Lower<'_> {
         };
         Ok(Node::new(Operator::Absent(Absent::new(matchers, true)), vec![node], grid, span))
     }
+}
+
+fn labeling(function: Function, args: &[&Expr]) -> Result<Labeling, EvalError> {
+    argument(args, 0)?;
+    let texts = strings(&args[1..])?;
+    if function == Function::LabelReplace { Labeling::replace(&texts) } else { Labeling::join(&texts) }
+}
+
+fn relabelled(op: Labeling, inputs: Vec<Node>, span: Span, grid: Grid) -> Node {
+    let node = Node::new(Operator::Labeling(op), inputs, grid, span);
+    Node::new(Operator::Unite(Unite::Merge), vec![node], grid, span)
 }
 
 /// `anchored` and `smoothed` make sense for some functions only.

@@ -112,6 +112,10 @@ pub fn lower(expr: &Expr, options: &QueryOptions) -> Result<Plan, EvalError> {
     Ok(Plan { root, result, grid, is_instant: options.is_instant, samples_max, series_max })
 }
 
+fn leaf(op: Operator, span: Span, grid: Grid) -> Node {
+    Node::new(op, Vec::new(), grid, span)
+}
+
 /// The type of an expression that was checked.
 fn type_of(expr: &Expr) -> ValueType {
     match &expr.kind {
@@ -138,23 +142,24 @@ struct Lower<'a> {
 impl Lower<'_> {
     /// The operators of `expr` on the steps of `grid`.
     fn expr(&self, expr: &Expr, grid: Grid) -> Result<Node, EvalError> {
-        if grid.is_empty() {
-            return Ok(Node::new(Operator::Nothing, Vec::new(), grid, expr.span));
+        match grid.len() {
+            0 => Ok(leaf(Operator::Nothing, expr.span, grid)),
+            1 => self.every_step(expr, grid),
+            _ if is_worth_repeating(expr) => self.repeated(expr, grid),
+            _ => self.every_step(expr, grid),
         }
-        if grid.len() > 1 && is_worth_repeating(expr) {
-            let once = self.every_step(expr, Grid::instant(grid.start_ms))?;
-            return Ok(Node::new(Operator::Repeat, vec![once], grid, expr.span));
-        }
-        self.every_step(expr, grid)
+    }
+
+    fn repeated(&self, expr: &Expr, grid: Grid) -> Result<Node, EvalError> {
+        let once = self.every_step(expr, Grid::instant(grid.start_ms))?;
+        Ok(Node::new(Operator::Repeat, vec![once], grid, expr.span))
     }
 
     fn every_step(&self, expr: &Expr, grid: Grid) -> Result<Node, EvalError> {
         let span = expr.span;
         match &expr.kind {
-            ExprKind::Number(literal) => {
-                Ok(Node::new(Operator::Scalar(ScalarOp::Constant(literal.value)), Vec::new(), grid, span))
-            }
-            ExprKind::String(text) => Ok(Node::new(Operator::Text(text.clone()), Vec::new(), grid, span)),
+            ExprKind::Number(literal) => Ok(leaf(Operator::Scalar(ScalarOp::Constant(literal.value)), span, grid)),
+            ExprKind::String(text) => Ok(leaf(Operator::Text(text.clone()), span, grid)),
             ExprKind::Vector(selector) => self.instant_vector(selector, span, grid),
             ExprKind::Matrix(matrix) => self.window(matrix, span, grid),
             ExprKind::Subquery(subquery) => Ok(self.subquery(subquery, span, grid, false)?.0),
@@ -201,25 +206,25 @@ impl Lower<'_> {
     }
 
     fn binary(&self, binary: &ast::Binary, span: Span, grid: Grid) -> Result<Node, EvalError> {
-        let (lhs, rhs) = (self.expr(&binary.lhs, grid)?, self.expr(&binary.rhs, grid)?);
+        let lhs = self.expr(&binary.lhs, grid)?;
+        let rhs = self.expr(&binary.rhs, grid)?;
+        Ok(self.binary_operator(binary, [lhs, rhs], span, grid))
+    }
+
+    fn binary_operator(&self, binary: &ast::Binary, [lhs, rhs]: [Node; 2], span: Span, grid: Grid) -> Node {
+        let (names, op, return_bool) = (self.options.names(), binary.op, binary.return_bool);
         let scalar = |side: &Expr| type_of(side) == ValueType::Scalar;
         match (scalar(&binary.lhs), scalar(&binary.rhs)) {
-            (true, true) => Ok(Node::new(Operator::Scalar(ScalarOp::Binary(binary.op)), vec![lhs, rhs], grid, span)),
+            (true, true) => Node::new(Operator::Scalar(ScalarOp::Binary(op)), vec![lhs, rhs], grid, span),
             (false, false) => {
-                let op = VectorBinary {
-                    op: binary.op,
-                    matching: binary.matching.clone().unwrap_or_default(),
-                    return_bool: binary.return_bool,
-                    names: self.options.names(),
-                    span,
-                };
-                Ok(Node::new(Operator::VectorBinary(op), vec![lhs, rhs], grid, span))
+                let matching = binary.matching.clone().unwrap_or_default();
+                let op = VectorBinary { op, matching, return_bool, names, span };
+                Node::new(Operator::VectorBinary(op), vec![lhs, rhs], grid, span)
             }
             (scalar_left, _) => {
-                let names = self.options.names();
-                let op = VectorScalar { op: binary.op, scalar_left, return_bool: binary.return_bool, names, span };
+                let op = VectorScalar { op, scalar_left, return_bool, names, span };
                 let inputs = if scalar_left { vec![rhs, lhs] } else { vec![lhs, rhs] };
-                Ok(self.united(Node::new(Operator::VectorScalar(op), inputs, grid, span), Unite::Merge))
+                self.united(Node::new(Operator::VectorScalar(op), inputs, grid, span), Unite::Merge)
             }
         }
     }

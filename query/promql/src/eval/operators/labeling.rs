@@ -5,10 +5,16 @@ use std::sync::Arc;
 
 use regex::Regex;
 
-use crate::eval::{EvalContext, EvalError};
+use crate::eval::{EvalContext, EvalError, context};
 use crate::labels::{Labels, NAME};
 use crate::parse::compile_regex;
 use crate::value::StepSeries;
+
+/// The longest value that is made. A label that is joined with itself a hundred times over would fill any memory.
+const VALUE_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of a value that are free; longer ones are taken from the budget.
+const VALUE_BYTES_FREE: usize = 1 << 10;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -74,11 +80,12 @@ impl Labeling {
     /// The same values under other labels.
     ///
     /// # Errors
-    /// When time is up.
+    /// When a value gets too long; when time or the budget is used up.
     pub fn apply(&self, mut series: Vec<StepSeries>, cx: &mut EvalContext<'_>) -> Result<Vec<StepSeries>, EvalError> {
         for one in &mut series {
             cx.tick()?;
-            if let Some(value) = self.value(&one.labels) {
+            if let Some(value) = self.value(&one.labels)? {
+                cx.budget.take(context::weight_of_bytes(value.len().saturating_sub(VALUE_BYTES_FREE)))?;
                 one.labels = one.labels.with(&self.target, &value);
                 // A name that was set is meant.
                 one.drop_name &= self.target != NAME;
@@ -88,19 +95,32 @@ impl Labeling {
     }
 
     /// The new value, `None` when the label stays as it is.
-    fn value(&self, labels: &Labels) -> Option<String> {
+    fn value(&self, labels: &Labels) -> Result<Option<String>, EvalError> {
         match &self.value {
             NewValue::Replace { source, pattern, template } => {
-                let captures = pattern.captures(labels.get(source))?;
+                let source = labels.get(source);
+                let Some(captures) = pattern.captures(source) else { return Ok(None) };
+                let references = template.bytes().filter(|b| *b == b'$').count();
+                self.check_length(references.saturating_mul(source.len()).saturating_add(template.len()))?;
                 let mut value = String::new();
                 captures.expand(template, &mut value);
-                Some(value)
+                Ok(Some(value))
             }
             NewValue::Join { sources, separator } => {
                 let values: Vec<&str> = sources.iter().map(|s| labels.get(s)).collect();
-                Some(values.join(separator))
+                let separators = separator.len().saturating_mul(values.len());
+                self.check_length(values.iter().map(|v| v.len()).fold(separators, usize::saturating_add))?;
+                Ok(Some(values.join(separator)))
             }
         }
+    }
+
+    /// `bytes` is the length of the new value, or somewhat more.
+    fn check_length(&self, bytes: usize) -> Result<(), EvalError> {
+        if bytes <= VALUE_BYTES_MAX {
+            return Ok(());
+        }
+        Err(EvalError::failed(format!("value of label {:?} would be longer than {VALUE_BYTES_MAX} bytes", self.target)))
     }
 }
 

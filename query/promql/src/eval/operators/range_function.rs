@@ -20,6 +20,9 @@ use crate::functions::range::{self, Frame, Output, Place};
 use crate::labels::TYPE;
 use crate::value::{Grid, HistogramSample, RawSeries, StepSeries, is_stale};
 
+/// After how many samples in windows it is asked again whether to go on: long windows at many steps are work even of a single series.
+const SAMPLES_BETWEEN_TICKS: usize = 1 << 20;
+
 /// See the module.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RangeFunction {
@@ -169,7 +172,7 @@ impl RangeFunction {
     ) -> Result<(), EvalError> {
         let (mut floats, mut histograms) = (Sliding::default(), Sliding::default());
         let mut arguments = vec![0.0; scalars.len()];
-        let mut widest = 0;
+        let (mut widest, mut looked_at) = (0, 0);
         let metric = out.labels.metric().to_owned();
         for (at, time_ms) in grid.iter().enumerate() {
             let samples = self.window.samples(time_ms);
@@ -177,6 +180,11 @@ impl RangeFunction {
             let histograms = &fresh.histograms[histograms.slide(&fresh.histograms, |h| h.time_ms, samples)];
             if seen.is_empty() && histograms.is_empty() {
                 continue;
+            }
+            looked_at += seen.len() + histograms.len();
+            if looked_at > SAMPLES_BETWEEN_TICKS {
+                cx.tick()?;
+                looked_at = 0;
             }
             arguments.iter_mut().zip(scalars).for_each(|(argument, scalar)| *argument = scalar[at]);
             let weight = seen.len() + histograms.iter().map(|h| context::weight_of_histogram(&h.histogram)).sum::<usize>();

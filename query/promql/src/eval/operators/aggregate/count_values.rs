@@ -1,8 +1,9 @@
 //! `count_values`: how often each value occurs. The value becomes a label, so a series is of many groups.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::Aggregate;
+use super::{Aggregate, Blank};
+use crate::eval::EvalError;
 use crate::labels::Labels;
 use crate::print::decimal;
 use crate::value::{Sample, StepSeries};
@@ -11,10 +12,21 @@ use crate::value::{Sample, StepSeries};
 pub(super) struct CountValues {
     /// Counts at each step by the labels of the result, in the order in which they came first.
     groups: HashMap<Labels, usize>,
-    counts: Vec<(Labels, Vec<u32>)>,
+    counts: Vec<(Labels, Counts)>,
+    /// How many counts that are.
+    kept: usize,
 }
 
+/// By step, those that are not 0: a value that changes occurs at few steps.
+type Counts = BTreeMap<usize, u32>;
+
 impl CountValues {
+    /// Working memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        const LABELS_AND_MAP: usize = 128;
+        self.counts.len() * LABELS_AND_MAP + self.kept * 2 * size_of::<(usize, u32)>()
+    }
+
     pub(super) fn add(&mut self, op: &Aggregate, series: &StepSeries) {
         let label = op.value_label.as_deref().unwrap_or_default();
         let mut by_value: HashMap<String, usize> = HashMap::new();
@@ -27,37 +39,45 @@ impl CountValues {
             let group = match by_value.get(&text) {
                 Some(group) => *group,
                 None => {
-                    let group = self.group(result_labels(op, &series.labels, label, &text), series.steps());
+                    let group = self.group(result_labels(op, &series.labels, label, &text));
                     by_value.insert(text, group);
                     group
                 }
             };
-            self.counts[group].1[at] += 1;
+            self.count(group, at, 1);
         }
     }
 
-    fn group(&mut self, labels: Labels, steps: usize) -> usize {
+    fn count(&mut self, group: usize, step: usize, more: u32) {
+        let kept = &mut self.kept;
+        *self.counts[group].1.entry(step).or_insert_with(|| {
+            *kept += 1;
+            0
+        }) += more;
+    }
+
+    fn group(&mut self, labels: Labels) -> usize {
         *self.groups.entry(labels).or_insert_with_key(|labels| {
-            self.counts.push((labels.clone(), vec![0; steps]));
+            self.counts.push((labels.clone(), Counts::new()));
             self.counts.len() - 1
         })
     }
 
     pub(super) fn merge(&mut self, other: Self) {
         for (labels, counts) in other.counts {
-            let group = self.group(labels, counts.len());
-            self.counts[group].1.iter_mut().zip(counts).for_each(|(ours, theirs)| *ours += theirs);
+            let group = self.group(labels);
+            counts.into_iter().for_each(|(step, count)| self.count(group, step, count));
         }
     }
 
-    pub(super) fn finish(self, steps: usize) -> Vec<StepSeries> {
-        let series = self.counts.into_iter().map(|(labels, counts)| {
-            let mut series = StepSeries::empty(labels, steps);
-            let there = counts.into_iter().enumerate().filter(|(_, count)| *count > 0);
-            there.for_each(|(at, count)| series.set_float(at, f64::from(count)));
-            series
-        });
-        series.collect()
+    pub(super) fn finish(self, blank: &mut Blank<'_, '_>) -> Result<Vec<StepSeries>, EvalError> {
+        let mut out = Vec::with_capacity(self.counts.len());
+        for (labels, counts) in self.counts {
+            let mut series = blank.series(labels, false)?;
+            counts.into_iter().for_each(|(step, count)| series.set_float(step, f64::from(count)));
+            out.push(series);
+        }
+        Ok(out)
     }
 }
 

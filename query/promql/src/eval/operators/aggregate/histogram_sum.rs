@@ -22,6 +22,11 @@ impl Fold {
         fold
     }
 
+    /// Memory it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() - size_of::<HistogramSum>() + self.sum.bytes()
+    }
+
     fn see(&mut self, histogram: &Histogram) {
         self.reset_seen |= histogram.reset_hint == ResetHint::Reset;
         self.not_reset_seen |= histogram.reset_hint == ResetHint::NotReset;

@@ -13,6 +13,8 @@ pub(super) struct Limit {
     groups: Vec<usize>,
     /// How many each group and step has, of the first rule.
     taken: Vec<usize>,
+    /// What the kept series take.
+    kept_bytes: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -23,11 +25,16 @@ enum Rule {
 
 impl Limit {
     pub(super) fn first(counts: Vec<usize>) -> Self {
-        Self { rule: Rule::First(counts), kept: Vec::new(), groups: Vec::new(), taken: Vec::new() }
+        Self { rule: Rule::First(counts), kept: Vec::new(), groups: Vec::new(), taken: Vec::new(), kept_bytes: 0 }
     }
 
     pub(super) fn ratio(ratios: Vec<f64>) -> Self {
-        Self { rule: Rule::Ratio(ratios), kept: Vec::new(), groups: Vec::new(), taken: Vec::new() }
+        Self { rule: Rule::Ratio(ratios), kept: Vec::new(), groups: Vec::new(), taken: Vec::new(), kept_bytes: 0 }
+    }
+
+    /// Working memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.taken.len() * size_of::<usize>() + self.kept_bytes
     }
 
     pub(super) fn add(&mut self, group: usize, steps: usize, series: &StepSeries) {
@@ -53,6 +60,8 @@ impl Limit {
             }
         }
         if !kept.is_empty() {
+            let of_histograms = if kept.histograms.is_some() { size_of::<usize>() } else { 0 };
+            self.kept_bytes += steps * (size_of::<f64>() + size_of::<bool>() + of_histograms);
             self.kept.push(kept);
             self.groups.push(group);
         }
@@ -65,7 +74,7 @@ impl Limit {
     }
 
     /// Group by group.
-    pub(super) fn finish(self, _steps: usize) -> Vec<StepSeries> {
+    pub(super) fn finish(self) -> Vec<StepSeries> {
         let mut out: Vec<(usize, StepSeries)> = self.groups.into_iter().zip(self.kept).collect();
         out.sort_by_key(|(group, _)| *group);
         out.into_iter().map(|(_, series)| series).collect()

@@ -77,6 +77,8 @@ pub struct Partial {
     grid: Grid,
     groups: Groups,
     state: State,
+    /// What the state has taken from the budget.
+    held: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -170,7 +172,7 @@ impl Aggregate {
                 }
             }
         };
-        Ok(Partial { grid, groups: Groups::default(), state })
+        Ok(Partial { grid, groups: Groups::default(), state, held: 0 })
     }
 
     /// All at once.
@@ -276,16 +278,15 @@ impl Partial {
     /// Takes more of the input.
     ///
     /// # Errors
-    /// When time is up.
+    /// When time or the budget is used up.
     pub fn add(&mut self, op: &Aggregate, series: &[StepSeries], cx: &mut EvalContext<'_>) -> Result<(), EvalError> {
         let steps = self.grid.len();
         for one in series {
             cx.tick()?;
-            if let State::CountValues(state) = &mut self.state {
-                state.add(op, one);
-                continue;
-            }
-            let group = self.groups.number(op.key(&one.labels), one.drop_name);
+            let group = match &self.state {
+                State::CountValues(_) => 0,
+                _ => self.groups.number(op.key(&one.labels), one.drop_name),
+            };
             match &mut self.state {
                 State::Simple(state) => state.add(op, group, steps, one, cx),
                 State::Sum(state) => state.add(op, group, steps, one, cx),
@@ -293,10 +294,28 @@ impl Partial {
                 State::Quantile(state) => state.add(op, group, steps, one, cx),
                 State::Top(state) => state.add(op, group, steps, one, cx),
                 State::Limit(state) => state.add(group, steps, one),
-                State::CountValues(_) | State::Nothing => {}
+                State::CountValues(state) => state.add(op, one),
+                State::Nothing => {}
             }
+            let grown = self.weight().saturating_sub(self.held);
+            self.held += grown;
+            cx.budget.take(grown)?;
         }
         Ok(())
+    }
+
+    /// What the state counts as.
+    fn weight(&self) -> usize {
+        context::weight_of_bytes(match &self.state {
+            State::Simple(state) => state.bytes(),
+            State::Sum(state) => state.bytes(),
+            State::Moments(state) => state.bytes(),
+            State::Quantile(state) => state.bytes(),
+            State::Top(state) => state.bytes(),
+            State::Limit(state) => state.bytes(),
+            State::CountValues(state) => state.bytes(),
+            State::Nothing => 0,
+        })
     }
 
     /// Takes what another part of the input gave, which comes behind this one's.
@@ -314,6 +333,10 @@ impl Partial {
             (State::Limit(a), State::Limit(b)) => a.merge(b, &map, steps),
             _ => debug_assert!(matches!(self.state, State::Nothing), "parts of one aggregation have states of one kind"),
         }
+        // Together they are never larger than they were apart.
+        let held = self.held + other.held;
+        self.held = self.weight().min(held);
+        cx.budget.give(held - self.held);
     }
 
     /// The result: one series per group, or the kept ones of each group.
@@ -322,18 +345,18 @@ impl Partial {
     /// When the budget is used up.
     pub fn finish(self, op: &Aggregate, cx: &mut EvalContext<'_>) -> Result<Vec<StepSeries>, EvalError> {
         let steps = self.grid.len();
+        let mut blank = Blank { steps, held: self.held, cx };
         let mut out = match self.state {
-            State::Top(state) => state.finish(steps),
-            State::Limit(state) => state.finish(steps),
-            State::CountValues(state) => state.finish(steps),
+            State::Top(state) => state.finish(&mut blank)?,
+            State::Limit(state) => state.finish(),
+            State::CountValues(state) => state.finish(&mut blank)?,
             State::Nothing => Vec::new(),
             state => {
                 let groups = self.groups.labels.into_iter().zip(self.groups.drop_name);
-                let mut out: Vec<StepSeries> =
-                    groups.map(|(labels, drop_name)| StepSeries { drop_name, ..StepSeries::empty(labels, steps) }).collect();
+                let mut out = groups.map(|(labels, drop_name)| blank.series(labels, drop_name)).collect::<Result<Vec<_>, _>>()?;
                 match state {
                     State::Simple(state) => state.finish(&mut out),
-                    State::Sum(state) => state.finish(op, &mut out, cx),
+                    State::Sum(state) => state.finish(op, &mut out, blank.cx),
                     State::Moments(state) => state.finish(&mut out),
                     State::Quantile(state) => state.finish(&mut out),
                     State::Top(_) | State::Limit(_) | State::CountValues(_) | State::Nothing => {}
@@ -341,10 +364,28 @@ impl Partial {
                 out
             }
         };
+        let held = blank.held;
+        cx.budget.give(held);
         out.retain(|s| !s.is_empty());
         cx.budget.series(out.len())?;
         cx.budget.take(out.iter().map(context::weight_of_steps).sum())?;
         Ok(out)
+    }
+}
+
+/// Makes the series of a result, whose places are taken from the budget before they are there.
+struct Blank<'a, 'b> {
+    steps: usize,
+    held: usize,
+    cx: &'a mut EvalContext<'b>,
+}
+
+impl Blank<'_, '_> {
+    fn series(&mut self, labels: Labels, drop_name: bool) -> Result<StepSeries, EvalError> {
+        let places = context::weight_of_places(self.steps);
+        self.held += places;
+        self.cx.budget.take(places)?;
+        Ok(StepSeries { drop_name, ..StepSeries::empty(labels, self.steps) })
     }
 }
 

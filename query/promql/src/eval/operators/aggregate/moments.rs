@@ -24,6 +24,11 @@ impl Moments {
         Self { kind, count: Vec::new(), mean: Vec::new(), squares: Vec::new() }
     }
 
+    /// Working memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.count.len() * 3 * size_of::<f64>()
+    }
+
     fn reserve(&mut self, group: usize, steps: usize) {
         grow(&mut self.count, group, steps, 0.0);
         grow(&mut self.mean, group, steps, 0.0);

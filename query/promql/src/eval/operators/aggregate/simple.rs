@@ -43,6 +43,11 @@ impl Simple {
         }
     }
 
+    /// Working memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.values.len() * (size_of::<f64>() + size_of::<bool>())
+    }
+
     fn group(&mut self, group: usize, steps: usize) -> (&mut [f64], &mut [bool]) {
         grow(&mut self.values, group, steps, 0.0);
         grow(&mut self.seen, group, steps, false);

@@ -36,11 +36,20 @@ pub(super) struct Sum {
     count: Vec<f64>,
     /// Empty until the first histogram comes.
     histograms: Vec<Option<Box<Fold>>>,
+    /// Of those.
+    fold_bytes: usize,
 }
 
 impl Sum {
     pub(super) fn new(kind: Kind) -> Self {
-        Self { kind, value: Vec::new(), compensation: Vec::new(), flags: Vec::new(), count: Vec::new(), histograms: Vec::new() }
+        let (value, compensation, count) = (Vec::new(), Vec::new(), Vec::new());
+        Self { kind, value, compensation, flags: Vec::new(), count, histograms: Vec::new(), fold_bytes: 0 }
+    }
+
+    /// Working memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        let floats = 2 * self.value.len() + self.count.len();
+        floats * size_of::<f64>() + self.flags.len() + self.histograms.len() * size_of::<usize>() + self.fold_bytes
     }
 
     fn reserve(&mut self, group: usize, steps: usize) {
@@ -128,12 +137,18 @@ impl Sum {
         match &mut self.histograms[at] {
             // Floats came first: there will be no result.
             None if flags != 0 => {}
-            None => self.histograms[at] = Some(Box::new(Fold::new(histogram))),
+            None => {
+                let fold = Fold::new(histogram);
+                self.fold_bytes += fold.bytes();
+                self.histograms[at] = Some(Box::new(fold));
+            }
             Some(sum) => {
+                let before = sum.bytes();
                 let fits = match self.kind {
                     Kind::Sum => sum.add(op, histogram, metric, cx),
                     Kind::Mean => sum.add_to_mean(op, histogram, count, metric, cx),
                 };
+                self.fold_bytes += sum.bytes().saturating_sub(before);
                 if !fits {
                     self.flags[at] |= INCOMPATIBLE;
                 }
@@ -210,12 +225,17 @@ impl Sum {
         grow(&mut self.histograms, group, steps, None);
         match &mut self.histograms[to] {
             None if flags != 0 => {}
-            None => self.histograms[to] = Some(Box::new(other)),
+            None => {
+                self.fold_bytes += other.bytes();
+                self.histograms[to] = Some(Box::new(other));
+            }
             Some(sum) => {
+                let before = sum.bytes();
                 let fits = match self.kind {
                     Kind::Sum => sum.merge(op, other, cx),
                     Kind::Mean => sum.merge_means(op, other, counts, cx),
                 };
+                self.fold_bytes += sum.bytes().saturating_sub(before);
                 if !fits {
                     self.flags[to] |= INCOMPATIBLE;
                 }

@@ -3,8 +3,8 @@
 //! Which of several equal values is kept is decided by the heap, so it is built as Go's `container/heap` builds it. Put together from
 //! parts, another one of them may be kept.
 
-use super::{Aggregate, grow};
-use crate::eval::EvalContext;
+use super::{Aggregate, Blank, grow};
+use crate::eval::{EvalContext, EvalError};
 use crate::labels::Labels;
 use crate::value::StepSeries;
 
@@ -17,11 +17,18 @@ pub(super) struct Top {
     series: Vec<(Labels, bool)>,
     /// For each group and step the kept values, the worst first, and whose they are.
     heaps: Vec<Vec<(f64, usize)>>,
+    /// How many values, over all groups and steps.
+    kept: usize,
 }
 
 impl Top {
     pub(super) fn new(counts: Vec<usize>, largest: bool) -> Self {
-        Self { counts, largest, series: Vec::new(), heaps: Vec::new() }
+        Self { counts, largest, series: Vec::new(), heaps: Vec::new(), kept: 0 }
+    }
+
+    /// Working memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.heaps.len() * size_of::<Vec<(f64, usize)>>() + self.kept * size_of::<(f64, usize)>()
     }
 
     pub(super) fn add(&mut self, op: &Aggregate, group: usize, steps: usize, series: &StepSeries, cx: &mut EvalContext<'_>) {
@@ -41,6 +48,7 @@ impl Top {
         let heap = &mut self.heaps[heap];
         if heap.len() < count {
             heap.push(new);
+            self.kept += 1;
             up(heap, largest);
         } else if let Some(worst) = heap.first().map(|w| w.0) {
             let better = if largest { worst < new.0 } else { worst > new.0 };
@@ -67,7 +75,8 @@ impl Top {
     }
 
     /// Of a single step in order: group by group, the best first. Else in the order in which series came.
-    pub(super) fn finish(mut self, steps: usize) -> Vec<StepSeries> {
+    pub(super) fn finish(mut self, blank: &mut Blank<'_, '_>) -> Result<Vec<StepSeries>, EvalError> {
+        let steps = blank.steps;
         let mut places: Vec<Option<usize>> = vec![None; self.series.len()];
         let mut out: Vec<StepSeries> = Vec::new();
         for (at, heap) in self.heaps.iter_mut().enumerate() {
@@ -78,15 +87,18 @@ impl Top {
                 _ => std::cmp::Ordering::Equal,
             });
             for (value, number) in heap.iter() {
-                let place = *places[*number].get_or_insert_with(|| {
-                    let (labels, drop_name) = self.series[*number].clone();
-                    out.push(StepSeries { drop_name, ..StepSeries::empty(labels, steps) });
-                    out.len() - 1
-                });
+                let place = match places[*number] {
+                    Some(place) => place,
+                    None => {
+                        let (labels, drop_name) = self.series[*number].clone();
+                        out.push(blank.series(labels, drop_name)?);
+                        *places[*number].insert(out.len() - 1)
+                    }
+                };
                 out[place].set_float(at % steps, *value);
             }
         }
-        out
+        Ok(out)
     }
 }
 
