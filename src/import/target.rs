@@ -37,7 +37,7 @@ pub(crate) struct Written {
 
 /// Takes requests.
 pub(crate) enum Target {
-    Server(Server),
+    Server(Box<Server>),
     Folder(Box<Folder>),
 }
 
@@ -74,7 +74,7 @@ impl Target {
         for (name, value) in tenant.into_iter().chain(token) {
             headers.insert(name, HeaderValue::from_str(&value).map_err(|e| Failure::usage(format!("{value:?}: {e}")))?);
         }
-        Ok(Self::Server(Server { client: HttpClient::new(), uri, headers, retry_max }))
+        Ok(Self::Server(Box::new(Server { client: HttpClient::new(), uri, headers, retry_max })))
     }
 
     /// The folder of `config`, which no node may run on.
