@@ -122,8 +122,8 @@ mod tests {
     fn regular_series_are_small() {
         let regular: Vec<(i64, f64)> = (0..120).map(|n| (1_793_491_200_000 + n * 15_000, 1.0)).collect();
         let bytes = chunk(&regular);
-        // 2 + 6 + 8 bytes for the first sample, 3 bytes for the first distance, then two bits each.
-        assert_eq!(bytes.len(), 16 + (24 + 1 + 118 * 2usize).div_ceil(8));
+        // 2 + 6 + 8 bytes for the first sample, 2 bytes for the first distance, one bit for its value, then two bits each.
+        assert_eq!(bytes.len(), 16 + (16 + 1 + 118 * 2usize).div_ceil(8));
         assert_eq!(read(&bytes).len(), 120);
         let bits = |samples: &[(i64, f64)]| samples.iter().map(|(t, v)| (*t, v.to_bits())).collect::<Vec<_>>();
         let odd = [(-5, 1.5), (0, f64::NAN), (1, f64::INFINITY), (2, -0.0), (1 << 50, 5e-324)];

@@ -37,8 +37,9 @@ fn in_time(ts: i64) -> bool {
     (i64::MIN / 1_000_000..=NOW + 600_000).contains(&ts)
 }
 
-fn start_of(ts: i64, start: i64) -> Option<i64> {
-    (start != 0 && start <= ts && start >= i64::MIN / 1_000_000).then_some(start)
+fn start_of(start: i64) -> Option<i64> {
+    let in_range = i64::MIN / 1_000_000..=i64::MAX / 1_000_000;
+    (start != 0 && in_range.contains(&start)).then_some(start)
 }
 
 fn buckets(spans: &[BucketSpan]) -> Vec<i64> {
@@ -134,7 +135,7 @@ fn checked(series: &str, histogram: &Histogram) -> Option<String> {
         }
     }
     let hint = if (0..=3).contains(&h.reset_hint) { h.reset_hint } else { 0 };
-    let times = (h.timestamp, start_of(h.timestamp, h.start_timestamp));
+    let times = (h.timestamp, start_of(h.start_timestamp));
     let head = ([h.schema.min(8), hint], h.zero_threshold, h.sum);
     let [positive, negative]: [Vec<(i64, f64)>; 2] = counts.try_into().unwrap();
     Some(if float {
@@ -155,7 +156,7 @@ impl Oracle {
         let at = (series.to_owned(), ts);
         let good = in_time(ts) && !self.histograms.contains(&at);
         if good {
-            self.lines.push(sample_line(series, ts, start_of(ts, start), value));
+            self.lines.push(sample_line(series, ts, start_of(start), value));
             self.seen(series, ts);
             self.floats.insert(at);
             self.written.samples += 1;
