@@ -133,6 +133,9 @@ impl Server {
     }
 }
 
+/// 2026-01-01 00:10:00 UTC in seconds.
+const TEN_PAST: i64 = NEW_YEAR_MS / 1000 + 600;
+
 #[tokio::test]
 async fn parameters_are_refused_in_prometheus_words() {
     let server = Server::new().await;
@@ -177,6 +180,7 @@ async fn parameters_are_refused_in_prometheus_words() {
         ("/api/v1/series?match[]=%zz", "error parsing form values: invalid URL escape \"%zz\""),
         ("/api/v1/labels?match[]=%7B", "1:2: parse error: unexpected end of input inside braces"),
         ("/api/v1/label/U__/values", "invalid label name: \"\""),
+        ("/api/v1/label/%FF/values", "invalid label name: Invalid URL: Invalid UTF-8 in `name`"),
         ("/api/v1/metadata?limit=x", "limit must be a number"),
         ("/api/v1/metadata?limit_per_metric=x", "limit_per_metric must be a number"),
         ("/api/v1/status/tsdb?limit=0", "limit must be a positive number"),
@@ -358,4 +362,87 @@ async fn the_admin_api_is_off_unless_switched_on() {
         "no match[] parameter provided"
     );
     drop(server.world);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expressions_are_evaluated() {
+    let server = Server::new().await;
+    let at = |query: &str| format!("/api/v1/query?query={query}&time={TEN_PAST}");
+    for (path, data) in [
+        (at("1%2B1"), format!(r#"{{"resultType":"scalar","result":[{TEN_PAST},"2"]}}"#)),
+        (at("%22a%22"), format!(r#"{{"resultType":"string","result":[{TEN_PAST},"a"]}}"#)),
+        (
+            at("up"),
+            format!(
+                r#"{{"resultType":"vector","result":[{{"metric":{{"__name__":"up","instance":"a:1","job":"api"}},"value":[{TEN_PAST},"1"]}},{{"metric":{{"__name__":"up","instance":"b:1","job":"db"}},"value":[{TEN_PAST},"0"]}}]}}"#
+            ),
+        ),
+        (at("nothing"), r#"{"resultType":"vector","result":[]}"#.to_owned()),
+        (
+            at("up%7Bjob%3D%22db%22%7D%5B30s%5D"),
+            format!(
+                r#"{{"resultType":"matrix","result":[{{"metric":{{"__name__":"up","instance":"b:1","job":"db"}},"values":[[{},"0"],[{TEN_PAST},"0"]]}}]}}"#,
+                TEN_PAST - 15
+            ),
+        ),
+        (
+            format!("/api/v1/query_range?query=sum(up)&start={TEN_PAST}&end={}&step=60", TEN_PAST + 60),
+            format!(
+                r#"{{"resultType":"matrix","result":[{{"metric":{{}},"values":[[{TEN_PAST},"1"],[{},"1"]]}}]}}"#,
+                TEN_PAST + 60
+            ),
+        ),
+    ] {
+        server.check(&path, 200, &format!(r#"{{"status":"success","data":{data}}}"#)).await;
+    }
+    let limited = server.get(&at("up&limit=1")).await.json();
+    assert_eq!(
+        (limited["data"]["result"].as_array().unwrap().len(), &limited["warnings"]),
+        (1, &json!(["results truncated due to limit"]))
+    );
+    let rate = server.get(&at("rate(%7B%22http.requests%22%7D%5B5m%5D)&stats=all")).await.json();
+    assert_eq!(rate["data"]["result"][0]["value"][1], "1.5");
+    assert!(rate["infos"][0].as_str().unwrap().starts_with("PromQL info: metric might not be a counter"), "{rate}");
+    assert!(rate["data"]["stats"]["samples"]["totalQueryableSamples"].as_u64().unwrap() > 0, "{rate}");
+    let failed = server.get(&at("up%2Bon(nothing)up")).await;
+    assert_eq!((failed.status.as_u16(), &failed.json()["errorType"]), (422, &json!("execution")));
+    let refused = server.get(&at("up%7B")).await;
+    assert_eq!(refused.json()["error"], "invalid parameter \"query\": 1:4: parse error: unexpected end of input inside braces");
+    let late = server.get(&at("up&timeout=0")).await;
+    assert_eq!((late.status.as_u16(), &late.json()["errorType"]), (503, &json!("timeout")));
+    let posted = server.form("/api/v1/query", &format!("query=count(up)&time={TEN_PAST}")).await;
+    assert_eq!(posted.json()["data"]["result"][0]["value"][1], "2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn others_may_scrape_and_read() {
+    let server = Server::new().await;
+    let answer = server.get("/federate?match[]=up").await;
+    let last_ms = NEW_YEAR_MS + 239 * 15_000;
+    assert_eq!(
+        answer.text(),
+        format!(
+            "# TYPE up untyped\nup{{instance=\"a:1\",job=\"api\"}} 1 {last_ms}\nup{{instance=\"b:1\",job=\"db\"}} 0 {last_ms}\n"
+        )
+    );
+    assert_eq!(server.get("/federate").await.text(), "");
+    assert_eq!(server.get("/federate?match[]=%7B").await.status, StatusCode::BAD_REQUEST);
+    let read = Request::post("/api/v1/read").body(Body::from("nonsense")).unwrap();
+    assert_eq!(server.send(read).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_ends_when_the_client_goes() {
+    let server = Server::new().await;
+    let path =
+        format!("/api/v1/query_range?query=sum_over_time(up%5B1h:1s%5D)&start={}&end={TEN_PAST}&step=1", TEN_PAST - 10_000);
+    // Dropped after its first poll, which is what a closed connection does.
+    let asked = Box::pin(server.get(&path));
+    assert!(asked.now_or_never().is_none(), "it takes a while");
+    let gone = async {
+        while server.world.engine.memory_used() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.expect("work stops when the client leaves");
 }

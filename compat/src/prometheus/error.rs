@@ -5,7 +5,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use catalog::ErrorKind;
 use http::{HeaderValue, StatusCode, header};
-use serde_json::json;
+use serde::Serialize;
 
 use super::admin::AdminError;
 
@@ -123,6 +123,15 @@ impl ApiError {
     }
 }
 
+/// The fields in the order in which Prometheus writes them.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    status: &'a str,
+    error_type: &'a str,
+    error: &'a str,
+}
+
 impl ApiError {
     /// The status of the answer.
     pub(super) fn status(&self) -> StatusCode {
@@ -133,7 +142,7 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
-        let body = json!({ "status": "error", "errorType": self.kind.word(), "error": self.message });
+        let body = Body { status: "error", error_type: self.kind.word(), error: &self.message };
         let mut response = (status, Json(body)).into_response();
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

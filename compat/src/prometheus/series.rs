@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use catalog::TenantId;
 use promql::ast::Matcher;
@@ -46,9 +47,10 @@ pub(super) async fn labels(
 pub(super) async fn values(
     State(api): State<Arc<Api>>,
     Extension(tenant): Extension<TenantId>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     form: Form,
 ) -> Result<Answer, ApiError> {
+    let Path(name) = name.map_err(|e| ApiError::bad_data(format!("invalid label name: {}", e.body_text())))?;
     let name = names::unescape(&name);
     if name.is_empty() {
         return Err(ApiError::bad_data(format!("invalid label name: {}", quote(&name))));
