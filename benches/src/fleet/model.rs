@@ -49,14 +49,15 @@ pub(crate) struct Endpoint {
 }
 
 impl Model {
-    /// A counter of whole things.
+    /// A counter of whole things that has been running for hours: where a counter begins near 0, versions of Prometheus extrapolate
+    /// differently.
     pub(crate) const fn counter(step_max: f64) -> Self {
-        Self::Counter { value: 0.0, step_max, unit: 1.0, life: 5_000 }
+        Self::Counter { value: step_max * 1_000.0, step_max, unit: 1.0, life: 5_000 }
     }
 
     /// A counter in hundredths, as seconds of CPU and dollars are.
     pub(crate) const fn hundredths(step_max: f64) -> Self {
-        Self::Counter { value: 0.0, step_max, unit: 0.01, life: 5_000 }
+        Self::Counter { value: step_max * 1_000.0, step_max, unit: 0.01, life: 5_000 }
     }
 
     /// A gauge of whole things that begins in the middle.
@@ -94,6 +95,12 @@ impl Model {
 }
 
 impl Endpoint {
+    /// What it has counted before the first scrape.
+    pub(crate) fn warm_up(&mut self, random: &mut Random) {
+        let mut values = [0.0; ENDPOINT_SERIES];
+        (0..500).for_each(|_| self.step(random, &mut values));
+    }
+
     fn step(&mut self, random: &mut Random, values: &mut [f64]) {
         for _ in 0..random.below(self.load) {
             let status = match random.below(self.failure_every) {

@@ -165,7 +165,7 @@ impl Series {
         series(&bucket, &[("le", "+Inf")]);
         series(&format!("{duration}_sum"), &[]);
         series(&format!("{duration}_count"), &[]);
-        self.models.push(Model::Endpoint(Box::new(Endpoint {
+        let mut endpoint = Endpoint {
             load: 10 + random.below(50),
             // Two services are in trouble.
             failure_every: if service % 10 == 6 { 12 } else { 200 + random.below(300) },
@@ -173,7 +173,9 @@ impl Series {
             requests: [0; STATUSES.len()],
             buckets: [0; BOUNDS_S.len() + 1],
             sum_s: 0.0,
-        })));
+        };
+        endpoint.warm_up(random);
+        self.models.push(Model::Endpoint(Box::new(endpoint)));
     }
 
     fn language_models(&mut self) {
