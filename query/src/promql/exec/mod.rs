@@ -22,7 +22,8 @@ mod whole;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::common::Result;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, collect_partitioned};
 use promql::eval::{Data, Node, Operator, Streaming};
@@ -61,6 +62,17 @@ pub(crate) async fn run(
 ) -> Result<Data> {
     let batches: Vec<RecordBatch> = collect_partitioned(plan, context).await?.into_iter().flatten().collect();
     batch::decode(&batches, shape.0, &state.arena)
+}
+
+/// Reads a plan whole, its partitions at the same time and put together in their order, in a task of its own: a query of many levels is
+/// then many short stacks, and not one that overflows and takes the process with it.
+///
+/// # Errors
+/// As its operators.
+async fn read_whole(plan: Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<Vec<RecordBatch>> {
+    let partitions = SpawnedTask::spawn(collect_partitioned(plan, Arc::clone(context))).join_unwind().await;
+    let partitions = partitions.map_err(|e| DataFusionError::Internal(format!("a task of a query died: {e}")))??;
+    Ok(partitions.into_iter().flatten().collect())
 }
 
 /// What a plan's batches hold.

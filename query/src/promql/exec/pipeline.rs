@@ -25,7 +25,7 @@ use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExp
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, collect_partitioned};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
 use promql::eval::operators::{Aggregate, Partial};
 use promql::eval::{self, Data, Node, Select};
@@ -135,8 +135,7 @@ impl Inner {
         let read = async {
             let mut values = Vec::with_capacity(self.scalars.len());
             for scalar in &self.scalars {
-                let batches = collect_partitioned(Arc::clone(scalar), Arc::clone(context)).await?;
-                let batches: Vec<RecordBatch> = batches.into_iter().flatten().collect();
+                let batches = super::read_whole(Arc::clone(scalar), context).await?;
                 let steps = match batches.first().map(RecordBatch::schema) {
                     Some(schema) => match schema.field(2).data_type() {
                         arrow::datatypes::DataType::FixedSizeList(_, steps) => usize::try_from(*steps).unwrap_or(0),

@@ -14,7 +14,7 @@ use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExp
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, collect_partitioned};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
 use promql::eval::{self, Data, Node};
 
@@ -70,8 +70,7 @@ impl Inner {
         let reservation = MemoryConsumer::new("OperatorExec").register(context.memory_pool());
         let mut data: Vec<Data> = Vec::with_capacity(inputs.len());
         for (input, shape) in inputs.into_iter().zip(&self.input_shapes) {
-            let partitions = collect_partitioned(input, Arc::clone(&context)).await?;
-            let batches: Vec<_> = partitions.into_iter().flatten().collect();
+            let batches = super::read_whole(input, &context).await?;
             state::hold(&batches, &reservation)?;
             data.push(batch::decode(&batches, *shape, &self.state.arena)?);
         }
