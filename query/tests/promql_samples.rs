@@ -11,7 +11,7 @@ use promql::eval::{AnswerValue, EvalError, QueryOptions, Select, Source, interpr
 use promql::parse::{ParseOptions, parse, parse_selector};
 use promql::value::RawSeries;
 use query::QueryConfig;
-use query::promql::{DeleteRequest, PromqlConfig, PromqlEngine, RangeQuery, RawRequest, TimeMs, Value};
+use query::promql::{DeleteRequest, InstantQuery, PromqlConfig, PromqlEngine, RangeQuery, RawRequest, TimeMs, Value};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
@@ -172,6 +172,28 @@ async fn deleted_rows_are_gone_and_later_ones_are_not() {
     lake.world.compact().await;
     check(&lake, "flushed and compacted").await;
     assert!(lake.engine.delete_series(&lake.tenant, DeleteRequest::default()).await.is_err(), "a selector is needed");
+}
+
+/// Every level of a query is read in a task of its own: as deep as the parser lets through it answers or is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn deep_queries_do_not_overflow_a_stack() {
+    let mut lake = Lake::new(5).await;
+    lake.write();
+    for (open, close, levels) in [
+        ("abs(", " or up)", 100),
+        ("label_replace(", r#", "a", "$1", "job", "(.*)")"#, 200),
+        ("vector(scalar(", "))", 100),
+        ("histogram_quantile(0.9, ", ")", 200),
+        ("sum by (job) (", ")", 200),
+        ("max_over_time(", "[1m:30s])", 50),
+        ("-", "", 200),
+    ] {
+        let text = open.repeat(levels) + "up" + &close.repeat(levels);
+        let query = InstantQuery { text, time_ms: NEW_YEAR_MS + 3_600_000, ..InstantQuery::default() };
+        if let Err(error) = lake.engine.instant(&lake.tenant, query).await {
+            assert_ne!(error.error_type(), query::promql::ErrorType::Internal, "{levels} times {open}: {error}");
+        }
+    }
 }
 
 /// The lake's samples, for evaluation in memory.
