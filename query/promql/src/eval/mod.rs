@@ -1,4 +1,4 @@
-//! What a query means: [`lower`] makes operators of a tree, [`interpret`] runs them in memory.
+//! What a query means: [`lower()`] makes operators of a tree, [`interpret()`] runs them in memory.
 //!
 //! ```text
 //! Expr ─[lower]─► Plan ─┬─ [interpret] ─► Answer          one operator after the other, everything in memory

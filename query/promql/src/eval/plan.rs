@@ -1,4 +1,4 @@
-//! The tree of operators a query becomes. `query` turns it into physical operators one by one; [`super::interpret`] runs it in memory.
+//! The tree of operators a query becomes. `query` turns it into physical operators one by one; [`super::interpret()`] runs it in memory.
 //!
 //! ```text
 //! sum by (job) (rate(x[5m]))

@@ -180,7 +180,7 @@ pub fn repeat(grid: Grid, series: Vec<StepSeries>, cx: &mut EvalContext<'_>) -> 
     Ok(out)
 }
 
-/// The inputs of an operator, in order. A tree that [`super::lower`] made has what each operator takes.
+/// The inputs of an operator, in order. A tree that [`super::lower()`] made has what each operator takes.
 struct Inputs(std::vec::IntoIter<Data>);
 
 impl Inputs {

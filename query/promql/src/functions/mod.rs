@@ -4,7 +4,7 @@
 //! - [`classic`], [`native`]: quantiles and fractions of histograms.
 //! - [`range`]: the samples of a window in, one sample out.
 //! - [`fast`]: the floats of a series in, a number at each step out.
-//! - [`kahan`], [`quantile()`]: what aggregations and ranges share.
+//! - [`kahan()`], [`quantile()`]: what aggregations and ranges share.
 //!
 //! Source: Prometheus `promql/functions.go`, `promql/quantile.go`, `util/kahansum`.
 
