@@ -11,6 +11,7 @@
 //! - Filters that a scan uses to skip are tested again on the rows, but for filters on a dictionary alone, which are exact.
 //! - Every limit that is hit is an error with the limit's name.
 
+pub mod admission;
 pub mod config;
 pub mod engine;
 pub mod error;

@@ -30,12 +30,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use crate::admission::Admission;
 use crate::config::SqlConfig;
 use crate::edge::{edge_batch, edge_schema};
 use crate::error::{Error, Result};
 use crate::running::{Listed, Running};
 use crate::statement::{self, Checked};
+use query::admission::Admission;
 
 /// Batches between the query and its reader.
 const IN_FLIGHT: usize = 2;
@@ -133,7 +133,7 @@ impl SqlEngine {
     /// [`Error::Config`] when a setting is out of bounds.
     pub fn new(engine: Arc<Engine>, config: SqlConfig, runtime: Handle) -> Result<Arc<Self>> {
         config.validate()?;
-        let admission = Arc::new(Admission::new(config.clone()));
+        let admission = Arc::new(Admission::new(config.queries_max, config.queue_max));
         Ok(Arc::new(Self { engine, config, runtime, admission, running: Arc::default() }))
     }
 
@@ -181,6 +181,7 @@ impl SqlEngine {
             tenant: tenant.clone(),
             engine: Arc::clone(&self.engine),
             admission: Arc::clone(&self.admission),
+            queue_wait: self.config.queue_wait,
             rows_max: self.config.rows_max,
             result_bytes_max: self.config.result_bytes_max,
             request,
@@ -260,6 +261,7 @@ struct Work {
     tenant: TenantId,
     engine: Arc<Engine>,
     admission: Arc<Admission>,
+    queue_wait: Duration,
     rows_max: u64,
     result_bytes_max: u64,
     request: SqlRequest,
@@ -308,7 +310,7 @@ impl Work {
         ready: &mut Option<oneshot::Sender<Planned>>,
         sender: &mpsc::Sender<Result<RecordBatch>>,
     ) -> Result<()> {
-        let _turn = self.admission.turn(&self.tenant).await?;
+        let _turn = self.admission.turn(&self.tenant, self.queue_wait).await?;
         let session = Arc::new(self.session().await?);
         self.listed.attach(session.stop_flag());
         let mut stream = self.plan(&session, checked).await?;

@@ -124,6 +124,13 @@ pub enum Error {
     },
 }
 
+impl From<query::admission::Busy> for Error {
+    fn from(query::admission::Busy { running, waiting }: query::admission::Busy) -> Self {
+        metrics::counter!("telelake_sql_refused_total").increment(1);
+        Self::Busy { running, waiting }
+    }
+}
+
 impl Error {
     /// What the caller can do about it.
     pub fn kind(&self) -> ErrorKind {

@@ -12,7 +12,6 @@
 //! - Answers hold no Arrow views or dictionaries: clients get the plain types.
 //! - Errors name the statement or the limit, never an object path or the inside of a bug.
 
-pub mod admission;
 pub mod config;
 pub mod edge;
 pub mod engine;

@@ -30,8 +30,6 @@ pub struct PromqlConfig {
     pub experimental: bool,
     /// Bytes of decoded samples kept between queries.
     pub sample_cache_bytes: u64,
-    /// Bytes of evaluated steps kept between queries.
-    pub result_cache_bytes: u64,
 }
 
 impl Default for PromqlConfig {
@@ -46,7 +44,6 @@ impl Default for PromqlConfig {
             queue_max: 128,
             experimental: true,
             sample_cache_bytes: 512 << 20,
-            result_cache_bytes: 64 << 20,
         }
     }
 }

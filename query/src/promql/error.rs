@@ -8,6 +8,7 @@ use datafusion::common::DataFusionError;
 use promql::eval::EvalError;
 use promql::parse::ParseError;
 
+use crate::admission::Busy;
 use crate::engine::Session;
 
 /// `Result` of this module.
@@ -163,6 +164,13 @@ impl Error {
             },
             other => Self::from(session.explain(other)),
         }
+    }
+}
+
+impl From<Busy> for Error {
+    fn from(Busy { running, waiting }: Busy) -> Self {
+        metrics::counter!("telelake_promql_refused_total").increment(1);
+        Self::Busy { running, waiting }
     }
 }
 

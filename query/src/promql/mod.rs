@@ -43,6 +43,7 @@ pub use request::{
     StatsWanted, TimeMs,
 };
 
+use crate::admission::Admission;
 use crate::engine::Engine;
 use crate::view::View;
 use evaluate::Question;
@@ -59,6 +60,7 @@ pub struct PromqlEngine {
     runtime: Handle,
     metadata: Arc<MetadataCache>,
     samples: Arc<Samples>,
+    admission: Arc<Admission>,
 }
 
 impl PromqlEngine {
@@ -69,7 +71,9 @@ impl PromqlEngine {
     pub fn new(engine: Arc<Engine>, config: PromqlConfig, runtime: Handle) -> Result<Arc<Self>> {
         config.validate()?;
         let samples = Samples::new(config.sample_cache_bytes);
-        Ok(Arc::new(Self { engine, config, runtime, metadata: Arc::new(MetadataCache::new()), samples }))
+        let admission = Arc::new(Admission::new(config.queries_max, config.queue_max));
+        let metadata = Arc::new(MetadataCache::new());
+        Ok(Arc::new(Self { engine, config, runtime, metadata, samples, admission }))
     }
 
     /// The settings.
@@ -100,7 +104,10 @@ impl PromqlEngine {
 
     async fn answer(&self, tenant: &TenantId, question: Question) -> Result<Answer> {
         let asked = Instant::now();
-        let ticket = Ticket::new(run::time_of(question.timeout, self.config.timeout));
+        let timeout = run::time_of(question.timeout, self.config.timeout);
+        let ticket = Ticket::new(timeout);
+        // The time in the queue is the query's own.
+        let _turn = self.admission.turn(tenant, timeout).await?;
         let (engine, tenant, work) = (self.clone(), tenant.clone(), ticket.clone());
         run::run(&self.runtime, ticket, async move { engine.evaluate(&tenant, &question, work, asked).await }).await
     }
@@ -216,6 +223,7 @@ impl PromqlEngine {
         W: Future<Output = Result<T>> + Send + 'static,
     {
         let ticket = Ticket::new(self.config.timeout);
+        let _turn = self.admission.turn(tenant, self.config.timeout).await?;
         let session = self.engine.session(tenant, self.engine.config().limits.clone())?;
         let reader = Reader {
             view: Arc::clone(session.view()),

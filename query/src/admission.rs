@@ -3,13 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use catalog::TenantId;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::config::SqlConfig;
-use crate::error::{Error, Result};
 
 /// Tenants whose lanes are kept although nobody uses them.
 const IDLE_LANES_MAX: usize = 1_024;
@@ -17,8 +15,18 @@ const IDLE_LANES_MAX: usize = 1_024;
 /// The turns of all tenants.
 #[derive(Debug)]
 pub struct Admission {
-    config: SqlConfig,
+    queries_max: usize,
+    queue_max: usize,
     lanes: Mutex<HashMap<TenantId, Arc<Lane>>>,
+}
+
+/// There is no turn: too many wait already, or the wait was too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy {
+    /// Queries of the tenant that may run at the same time.
+    pub running: usize,
+    /// Others that were waiting.
+    pub waiting: usize,
 }
 
 #[derive(Debug)]
@@ -43,16 +51,16 @@ impl Drop for Waiting {
 }
 
 impl Admission {
-    /// Nobody is running.
-    pub fn new(config: SqlConfig) -> Self {
-        Self { config, lanes: Mutex::default() }
+    /// Nobody is running. Of each tenant `queries_max` queries run and `queue_max` wait.
+    pub fn new(queries_max: usize, queue_max: usize) -> Self {
+        Self { queries_max, queue_max, lanes: Mutex::default() }
     }
 
-    /// A turn for `tenant`, as soon as there is one.
+    /// A turn for `tenant`, as soon as there is one, but no later than after `wait`.
     ///
     /// # Errors
-    /// `Busy` when too many wait already, or the wait was too long.
-    pub async fn turn(&self, tenant: &TenantId) -> Result<Turn> {
+    /// [`Busy`]
+    pub async fn turn(&self, tenant: &TenantId, wait: Duration) -> Result<Turn, Busy> {
         let lane = self.lane(tenant);
         let turns = Arc::clone(&lane.turns);
         if let Ok(permit) = Arc::clone(&turns).try_acquire_owned() {
@@ -60,53 +68,51 @@ impl Admission {
         }
         let waiting = lane.waiting.fetch_add(1, Ordering::Relaxed);
         let guard = Waiting(lane);
-        let busy = || {
-            metrics::counter!("telelake_sql_refused_total").increment(1);
-            Error::Busy { running: self.config.queries_max, waiting }
-        };
-        if waiting >= self.config.queue_max {
-            return Err(busy());
+        let busy = Busy { running: self.queries_max, waiting };
+        if waiting >= self.queue_max {
+            return Err(busy);
         }
-        let permit = tokio::time::timeout(self.config.queue_wait, turns.acquire_owned()).await;
+        let permit = tokio::time::timeout(wait, turns.acquire_owned()).await;
         drop(guard);
         match permit {
             Ok(Ok(permit)) => Ok(Turn { _permit: permit }),
-            _ => Err(busy()),
+            _ => Err(busy),
         }
     }
 
     fn lane(&self, tenant: &TenantId) -> Arc<Lane> {
         let mut lanes = self.lanes.lock();
         if lanes.len() > IDLE_LANES_MAX {
-            lanes.retain(|_, lane| Arc::strong_count(lane) > 1 || lane.turns.available_permits() < self.config.queries_max);
+            lanes.retain(|_, lane| Arc::strong_count(lane) > 1 || lane.turns.available_permits() < self.queries_max);
         }
-        let new = || Arc::new(Lane { turns: Arc::new(Semaphore::new(self.config.queries_max)), waiting: AtomicUsize::new(0) });
+        let new = || Arc::new(Lane { turns: Arc::new(Semaphore::new(self.queries_max)), waiting: AtomicUsize::new(0) });
         Arc::clone(lanes.entry(tenant.clone()).or_insert_with(new))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn one_runs_one_waits_the_third_is_refused() {
-        let config = SqlConfig { queries_max: 1, queue_max: 1, queue_wait: Duration::from_secs(5), ..SqlConfig::default() };
-        let admission = Arc::new(Admission::new(config));
+        const WAIT: Duration = Duration::from_secs(5);
+        let admission = Arc::new(Admission::new(1, 1));
         let tenant = TenantId::anonymous();
-        let first = admission.turn(&tenant).await.expect("free");
+        let first = admission.turn(&tenant, WAIT).await.expect("free");
         let second = tokio::spawn({
             let (admission, tenant) = (Arc::clone(&admission), tenant.clone());
-            async move { admission.turn(&tenant).await }
+            async move { admission.turn(&tenant, WAIT).await }
         });
         tokio::task::yield_now().await;
-        assert!(matches!(admission.turn(&tenant).await, Err(Error::Busy { waiting: 1, .. })));
-        assert!(admission.turn(&TenantId::parse("other").expect("valid")).await.is_ok(), "tenants do not wait for each other");
+        assert!(matches!(admission.turn(&tenant, WAIT).await, Err(Busy { running: 1, waiting: 1 })));
+        assert!(
+            admission.turn(&TenantId::parse("other").expect("valid"), WAIT).await.is_ok(),
+            "tenants do not wait for each other"
+        );
         drop(first);
         assert!(second.await.expect("no panic").is_ok());
-        let _held = admission.turn(&tenant).await.expect("given back");
-        assert!(admission.turn(&tenant).await.is_err(), "waited too long");
+        let _held = admission.turn(&tenant, WAIT).await.expect("given back");
+        assert!(admission.turn(&tenant, WAIT).await.is_err(), "waited too long");
     }
 }
