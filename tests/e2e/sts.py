@@ -5,9 +5,10 @@ import hashlib
 import hmac
 import json
 import re
+import time
 import urllib.parse
 
-from node import http
+from node import HttpError, http
 
 
 def restricted(env, bucket, actions):
@@ -16,11 +17,23 @@ def restricted(env, bucket, actions):
     policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": arns}]}
     form = urllib.parse.urlencode({"Action": "AssumeRole", "Version": "2011-06-15", "DurationSeconds": "3600",
                                    "Policy": json.dumps(policy)})
-    _, answer, _ = http("POST", env["AWS_ENDPOINT_URL"] + "/", form.encode(), signed(env, form))
+    answer = asked(env, form)
     found = {name: re.search(f"<{name}>(.*?)</{name}>", answer.decode()).group(1)
              for name in ["AccessKeyId", "SecretAccessKey", "SessionToken"]}
     return {**env, "AWS_ACCESS_KEY_ID": found["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": found["SecretAccessKey"],
             "AWS_SESSION_TOKEN": found["SessionToken"]}
+
+
+def asked(env, form):
+    """The answer, once the server has loaded its users: it is alive before that."""
+    for _ in range(100):
+        try:
+            return http("POST", env["AWS_ENDPOINT_URL"] + "/", form.encode(), signed(env, form))[1]
+        except HttpError as error:
+            if b"not initialized" not in error.body:
+                raise
+            time.sleep(0.1)
+    raise TimeoutError("the S3 server did not load its users")
 
 
 def signed(env, form):
