@@ -83,9 +83,9 @@ impl PromqlEngine {
             samples_max: of(self.config.samples_max),
             series_max: of(self.config.series_max),
             subquery_steps_max: of(self.config.samples_max),
+            is_instant: question.is_instant,
             ..QueryOptions::range(grid.start_ms, grid.end_ms, grid.step_ms)
         };
-        let options = QueryOptions { is_instant: question.is_instant, ..options };
         Ok(eval::lower(&expr, &options)?)
     }
 

@@ -29,7 +29,7 @@ use datafusion::physical_plan::{ExecutionPlan, collect_partitioned};
 use promql::eval::{Data, Node, Operator, Streaming};
 
 use batch::Shape;
-use pipeline::{Chain, Last, Origin, SeriesPipelineExec, Stage};
+use pipeline::{Chain, Last, Origin, Scalar, SeriesPipelineExec, Stage};
 pub(crate) use state::State;
 use whole::OperatorExec;
 
@@ -60,7 +60,7 @@ pub(crate) async fn run(
     state: &State,
     context: Arc<TaskContext>,
 ) -> Result<Data> {
-    let batches: Vec<RecordBatch> = collect_partitioned(plan, context).await?.into_iter().flatten().collect();
+    let batches = read_whole(plan, &context).await?;
     batch::decode(&batches, shape.0, &state.arena)
 }
 
@@ -98,14 +98,15 @@ fn shape(node: &Node) -> Shape {
 /// The chain of operators from `top` down to storage, or to the first one that must see everything.
 fn chain(top: Node, state: &Arc<State>) -> Arc<dyn ExecutionPlan> {
     let shape_of_all = shape(&top);
-    let mut scalars: Vec<Vec<Arc<dyn ExecutionPlan>>> = Vec::new();
+    let mut scalars: Vec<Vec<Scalar>> = Vec::new();
     let (mut stages, mut last, mut param) = (Vec::new(), None, Vec::new());
+    let scalar = |node: Node| Scalar { shape: shape(&node), plan: plan(node, state) };
     let mut node = top;
     if let Operator::Aggregate(op) = &node.op {
         let (op, grid) = (op.clone(), node.grid);
         let mut inputs = node.inputs.into_iter();
         let first = inputs.next();
-        param = inputs.map(|input| plan(input, state)).collect();
+        param = inputs.map(scalar).collect();
         last = Some(Last { op, grid, param: !param.is_empty() });
         node = match first {
             Some(first) => first,
@@ -120,9 +121,8 @@ fn chain(top: Node, state: &Arc<State>) -> Arc<dyn ExecutionPlan> {
         if node.streaming() != Streaming::PerSeries || node.inputs.is_empty() {
             break (Origin::Input(shape(&node)), Some(plan(node, state)));
         }
-        let mut inputs = std::mem::take(&mut node.inputs).into_iter();
-        let Some(first) = inputs.next() else { break (Origin::Input(shape(&node)), Some(plan(node, state))) };
-        let taken: Vec<_> = inputs.map(|input| plan(input, state)).collect();
+        let first = node.inputs.remove(0);
+        let taken: Vec<_> = node.inputs.drain(..).map(scalar).collect();
         stages.push(Stage { node, scalars: taken.len() });
         scalars.push(taken);
         node = first;

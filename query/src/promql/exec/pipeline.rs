@@ -50,6 +50,14 @@ pub(super) enum Origin {
     Input(Shape),
 }
 
+/// A scalar that an operator takes.
+#[derive(Debug)]
+pub(super) struct Scalar {
+    pub(super) plan: Arc<dyn ExecutionPlan>,
+    /// Of its batches.
+    pub(super) shape: Shape,
+}
+
 /// One operator of the chain.
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -93,7 +101,7 @@ struct Inner {
     /// The input, if it is not storage.
     input: Option<Arc<dyn ExecutionPlan>>,
     /// The scalars of the stages in their order, then the parameter of the aggregation.
-    scalars: Vec<Arc<dyn ExecutionPlan>>,
+    scalars: Vec<Scalar>,
     partitions: usize,
     state: Arc<State>,
     /// What is read, decided by whichever partition comes first.
@@ -103,12 +111,7 @@ struct Inner {
 
 impl SeriesPipelineExec {
     /// `chain` over `input`, which is there unless series come from storage, with `scalars` as each stage and the aggregation takes them.
-    pub(super) fn new(
-        chain: Chain,
-        input: Option<Arc<dyn ExecutionPlan>>,
-        scalars: Vec<Arc<dyn ExecutionPlan>>,
-        state: Arc<State>,
-    ) -> Self {
+    pub(super) fn new(chain: Chain, input: Option<Arc<dyn ExecutionPlan>>, scalars: Vec<Scalar>, state: Arc<State>) -> Self {
         let partitions = match &input {
             Some(input) => input.properties().output_partitioning().partition_count(),
             None => state.partitions,
@@ -135,15 +138,8 @@ impl Inner {
         let read = async {
             let mut values = Vec::with_capacity(self.scalars.len());
             for scalar in &self.scalars {
-                let batches = super::read_whole(Arc::clone(scalar), context).await?;
-                let steps = match batches.first().map(RecordBatch::schema) {
-                    Some(schema) => match schema.field(2).data_type() {
-                        arrow::datatypes::DataType::FixedSizeList(_, steps) => usize::try_from(*steps).unwrap_or(0),
-                        _ => 0,
-                    },
-                    None => 0,
-                };
-                values.push(batch::decode(&batches, Shape::Steps(steps), &self.state.arena)?);
+                let batches = super::read_whole(Arc::clone(&scalar.plan), context).await?;
+                values.push(batch::decode(&batches, scalar.shape, &self.state.arena)?);
             }
             Ok::<_, DataFusionError>(Arc::new(values))
         };
@@ -331,7 +327,7 @@ impl ExecutionPlan for SeriesPipelineExec {
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        self.inner.input.iter().chain(&self.inner.scalars).collect()
+        self.inner.input.iter().chain(self.inner.scalars.iter().map(|scalar| &scalar.plan)).collect()
     }
 
     fn apply_expressions(
