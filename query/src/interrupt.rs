@@ -1,12 +1,13 @@
 //! Ending a query that is busy inside one operator.
 //!
 //! A query ends when its stream is dropped, but only between two polls. A join may compare for hours within one poll, when its filter
-//! lets nothing through. So every join is made to yield after some batches, and its filter looks at a flag before each evaluation.
+//! lets nothing through. So every join is made to yield after some batches, and its filter looks at a flag before each evaluation. The
+//! flag knows the deadline itself: where every thread of a runtime is inside such a join, no timer of that runtime fires.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, Schema};
@@ -22,22 +23,34 @@ use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{
     CrossJoinExec, HashJoinExec, HashJoinExecBuilder, NestedLoopJoinExec, NestedLoopJoinExecBuilder, SortMergeJoinExec,
 };
+use tokio::time::Instant;
 
 use crate::error::Error;
 
-/// Raised when nobody wants the answer any more.
+/// Raised when nobody wants the answer any more, or its time is up.
 #[derive(Debug, Clone, Default)]
-pub struct StopFlag(Arc<AtomicBool>);
+pub struct StopFlag(Arc<Raised>);
+
+#[derive(Debug, Default)]
+struct Raised {
+    stopped: AtomicBool,
+    deadline: OnceLock<Instant>,
+}
 
 impl StopFlag {
     /// Ends the query at its next look.
     pub fn stop(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Counts as raised from `deadline` on. The first deadline is the one that counts.
+    pub fn stop_at(&self, deadline: Instant) {
+        let _ = self.0.deadline.set(deadline);
     }
 
     /// Whether it was raised.
     pub fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.stopped.load(Ordering::Relaxed) || self.0.deadline.get().is_some_and(|deadline| Instant::now() >= *deadline)
     }
 }
 

@@ -312,6 +312,7 @@ impl Work {
     ) -> Result<()> {
         let _turn = self.admission.turn(&self.tenant, self.queue_wait).await?;
         let session = Arc::new(self.session().await?);
+        session.stop_flag().stop_at(self.deadline.at);
         self.listed.attach(session.stop_flag());
         let mut stream = self.plan(&session, checked).await?;
         let schema = edge_schema(&stream.schema());
