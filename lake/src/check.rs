@@ -109,7 +109,7 @@ pub async fn check(lake: &Arc<Lake>, options: CheckOptions, progress: impl Fn(Pr
     let (objects, strangers) = gc::list_data(lake).await?;
     lake.catalog().refresh().await?;
     let snapshot = lake.catalog().pin();
-    let files: Vec<Arc<FileEntry>> = snapshot.leaves().flat_map(|(_, _, _, leaf)| leaf.files().iter().cloned()).collect();
+    let files: Vec<Arc<FileEntry>> = snapshot.leaves().flat_map(|(_, _, _, leaf)| leaf.files().cloned()).collect();
     let mut report = CheckReport { snapshot: snapshot.id(), ..CheckReport::default() };
     let audit = lake.catalog().audit().await?;
     (report.log_entries, report.checkpoints) = (audit.log_entries, audit.checkpoints);

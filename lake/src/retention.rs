@@ -85,7 +85,7 @@ pub fn due(snapshot: &Snapshot, now: Timestamp, config: &RetentionConfig) -> Vec
         let Some(before) = config.cutoff(tenant, table, now) else { continue };
         // A dictionary row serves its whole day, wherever in the day it was first needed.
         let end = |file: &catalog::FileEntry| if table.is_dictionary() { file.partition.range().end } else { file.time.end };
-        if leaf.time().start < before && leaf.files().iter().any(|file| end(file) < before) {
+        if leaf.time().start < before && leaf.files().any(|file| end(file) < before) {
             drops.insert((tenant.clone(), table), before);
         }
     }

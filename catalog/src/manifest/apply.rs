@@ -178,7 +178,7 @@ impl Snapshot {
         let Some(shared_leaf) = days.get_mut(&day) else { return 0 };
         let leaf = Arc::make_mut(shared_leaf);
         let killed: Vec<_> = ids.iter().filter_map(|id| leaf.remove(*id)).collect();
-        if leaf.files().is_empty() {
+        if leaf.file_count() == 0 {
             days.remove(&day);
         }
         if days.is_empty() {
@@ -201,9 +201,7 @@ impl Snapshot {
         let expired: Vec<(i32, Vec<FileId>)> = days
             .iter()
             .filter(|(_, leaf)| leaf.time().start < before)
-            .map(|(day, leaf)| {
-                (*day, leaf.files().iter().filter(|file| served_range(file).end < before).map(|file| file.id).collect())
-            })
+            .map(|(day, leaf)| (*day, leaf.files().filter(|file| served_range(file).end < before).map(|file| file.id).collect()))
             .collect();
         for (day, ids) in expired {
             self.kill(tenant, table, day, &ids);

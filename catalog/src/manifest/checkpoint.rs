@@ -130,7 +130,7 @@ pub(super) async fn load(access: &Access, root: &Root) -> Result<Snapshot> {
     let loads: Vec<_> = root.leaves.iter().map(|leaf| load_leaf(access, leaf).boxed()).collect();
     let mut leaves = stream::iter(loads).buffered(PARTS_IN_FLIGHT);
     while let Some((key, leaf)) = leaves.try_next().await? {
-        snapshot.file_count = snapshot.file_count.saturating_add(leaf.files().len() as u64);
+        snapshot.file_count = snapshot.file_count.saturating_add(leaf.file_count() as u64);
         snapshot.bytes = snapshot.bytes.saturating_add(leaf.bytes());
         let tables = Arc::make_mut(snapshot.tenants.entry(key.tenant).or_default());
         Arc::make_mut(tables.entry(key.table).or_default()).insert(key.day, Arc::new(leaf));
@@ -152,7 +152,7 @@ async fn load_leaf(access: &Access, leaf: &LeafRef) -> Result<(LeafKey, Leaf)> {
     let part = leaf.part;
     let decoded = off_thread(part.files as usize, move || {
         let leaf = leaf_file::decode(&key, &path, bytes)?;
-        if !part.holds(leaf.fingerprint(), leaf.files().len()) {
+        if !part.holds(leaf.fingerprint(), leaf.file_count()) {
             return Err(Error::Corrupt { path, reason: "its content is not what the root says".to_owned() });
         }
         Ok((key, leaf))
@@ -211,7 +211,7 @@ pub(super) async fn write(access: &Access, snapshot: &Snapshot, newest: Option<&
         .shared_leaves()
         .map(|(tenant, table, day, leaf)| {
             let known = leaves.get(&(tenant, table, day)).copied();
-            let known = known.filter(|part| part.holds(leaf.fingerprint(), leaf.files().len()));
+            let known = known.filter(|part| part.holds(leaf.fingerprint(), leaf.file_count()));
             async move {
                 let part = match known {
                     Some(part) => part,
@@ -255,7 +255,7 @@ pub(super) async fn write(access: &Access, snapshot: &Snapshot, newest: Option<&
 }
 
 async fn write_leaf(access: &Access, leaf: Arc<Leaf>) -> Result<Part> {
-    let files = leaf.files().len();
+    let files = leaf.file_count();
     let fingerprint = leaf.fingerprint();
     let bytes = off_thread(files, move || leaf_file::encode(&leaf)).await?;
     let part = part(access, fingerprint, files, &bytes);

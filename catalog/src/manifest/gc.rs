@@ -204,7 +204,7 @@ impl OrphanRule {
     /// The rule of `snapshot`: an orphan was minted before its floor and has no place in it.
     pub fn new(snapshot: &Snapshot) -> Self {
         let mut known: HashSet<FileId> = snapshot.dead_files().map(|file| file.id).collect();
-        known.extend(snapshot.leaves().flat_map(|(_, _, _, leaf)| leaf.files().iter().map(|file| file.id)));
+        known.extend(snapshot.leaves().flat_map(|(_, _, _, leaf)| leaf.files().map(|file| file.id)));
         Self { known, floor: snapshot.floor() }
     }
 

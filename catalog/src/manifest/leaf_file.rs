@@ -51,17 +51,16 @@ pub(super) fn encode(leaf: &Leaf) -> Result<Vec<u8>> {
 }
 
 fn to_batch(leaf: &Leaf) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let files = leaf.files();
     let longs = |of: &dyn Fn(&FileEntry) -> Option<i64>| -> ArrayRef {
-        Arc::new(files.iter().map(|file| of(file)).collect::<Int64Array>())
+        Arc::new(leaf.files().map(|file| of(file)).collect::<Int64Array>())
     };
     let ints = |of: &dyn Fn(&FileEntry) -> Option<i32>| -> ArrayRef {
-        Arc::new(files.iter().map(|file| of(file)).collect::<Int32Array>())
+        Arc::new(leaf.files().map(|file| of(file)).collect::<Int32Array>())
     };
     let texts = |of: &dyn Fn(&(String, String)) -> String| -> ArrayRef {
-        Arc::new(files.iter().map(|file| file.key_range.as_ref().map(of)).collect::<StringArray>())
+        Arc::new(leaf.files().map(|file| file.key_range.as_ref().map(of)).collect::<StringArray>())
     };
-    let ids = FixedSizeBinaryArray::try_from_iter(files.iter().map(|file| *file.id.as_bytes()))?;
+    let ids = FixedSizeBinaryArray::try_from_iter(leaf.files().map(|file| *file.id.as_bytes()))?;
     RecordBatch::try_from_iter_with_nullable([
         ("id", Arc::new(ids) as ArrayRef, false),
         ("slice", ints(&|file| file.partition.slice.map(i32::from)), true),
@@ -80,7 +79,7 @@ fn to_batch(leaf: &Leaf) -> Result<RecordBatch, arrow::error::ArrowError> {
         ("crc32", ints(&|file| Some(file.crc32.cast_signed())), false),
         ("raw_bytes", longs(&|file| Some(file.raw_bytes.cast_signed())), false),
         ("schema_version", ints(&|file| Some(file.schema_version.cast_signed())), false),
-        ("added", Arc::new(leaf.added().iter().map(|seq| seq.cast_signed()).collect::<Int64Array>()), false),
+        ("added", Arc::new(leaf.added().map(|seq| seq.cast_signed()).collect::<Int64Array>()), false),
     ])
 }
 

@@ -81,7 +81,7 @@ fn config() -> CatalogConfig {
 }
 
 fn files_of(snapshot: &Snapshot) -> Vec<FileId> {
-    snapshot.leaves().flat_map(|(_, _, _, leaf)| leaf.files().iter().map(|file| file.id)).collect()
+    snapshot.leaves().flat_map(|(_, _, _, leaf)| leaf.files().map(|file| file.id)).collect()
 }
 
 /// Opens the catalog, however often it takes, and announces a new epoch.
@@ -199,8 +199,8 @@ impl Actor {
         }
         let (_, table, day, leaf) = leaves[self.roll(leaves.len() as u64) as usize];
         let wanted = 1 + self.roll(3) as usize;
-        let skip = self.roll(leaf.files().len() as u64) as usize;
-        let inputs: Vec<FileId> = leaf.files().iter().skip(skip).take(wanted).map(|file| file.id).collect();
+        let skip = self.roll(leaf.file_count() as u64) as usize;
+        let inputs: Vec<FileId> = leaf.files().skip(skip).take(wanted).map(|file| file.id).collect();
         let rows = {
             let model = self.model.lock();
             inputs.iter().flat_map(|id| model.rows[id].clone()).collect()

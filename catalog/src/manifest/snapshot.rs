@@ -108,7 +108,7 @@ impl Snapshot {
         let mut found = Vec::new();
         let Some(days) = self.tenants.get(tenant).and_then(|tables| tables.get(&table)) else { return found };
         for leaf in days.values().filter(|leaf| leaf.time().overlaps(range)) {
-            found.extend(leaf.files().iter().filter(|file| served_range(file).overlaps(range)).cloned());
+            found.extend(leaf.files().filter(|file| served_range(file).overlaps(range)).cloned());
         }
         found
     }

@@ -55,7 +55,7 @@ impl World {
     fn same(&self, fresh: &Catalog, catalog: &Catalog) {
         let files = |catalog: &Catalog| -> Vec<FileEntry> {
             let snapshot = catalog.snapshot();
-            snapshot.leaves().flat_map(|(_, _, _, leaf)| leaf.files().iter().map(|file| file.as_ref().clone())).collect()
+            snapshot.leaves().flat_map(|(_, _, _, leaf)| leaf.files().map(|file| file.as_ref().clone())).collect()
         };
         let (one, other) = (fresh.snapshot(), catalog.snapshot());
         assert_eq!(files(fresh), files(catalog));
@@ -111,7 +111,7 @@ async fn operations_are_refused_when_they_do_not_fit() {
     catalog.commit(vec![wal(writer, 2, 6, 9), replace(&[&a], vec![b.clone()])]).await.expect("fits");
     refused(vec![adding(&a)], "has died already").await;
     assert_eq!(catalog.snapshot().mark(writer), Some(LogMark { epoch: 2, committed: 9 }));
-    assert_eq!(catalog.snapshot().leaf(&tenant(), Table::Logs, b.partition.day).expect("live").added(), [1]);
+    assert_eq!(catalog.snapshot().leaf(&tenant(), Table::Logs, b.partition.day).expect("live").added().collect::<Vec<_>>(), [1]);
     world.same(&*world.opened().await, &catalog);
 }
 
