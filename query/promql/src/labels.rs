@@ -56,7 +56,11 @@ impl Labels {
 
     /// The metric's name, `""` without one.
     pub fn metric(&self) -> &str {
-        self.get(NAME)
+        // It comes first unless a name begins with a capital or a digit.
+        match self.0.first() {
+            Some((name, value)) if name.as_ref() == NAME => value,
+            _ => self.get(NAME),
+        }
     }
 
     /// These labels without those for which `drop` holds. Shares everything when none goes.

@@ -12,12 +12,12 @@
 //! - A chunk holds the blocks it reads, and no more than [`PIN_BYTES_MAX`] of whole ones; they are taken from the query's memory.
 
 use std::cmp::Reverse;
-use std::ops::Range;
 use std::sync::Arc;
 
 use catalog::{FileEntry, SnapshotId, Table, TimeRange, Timestamp};
 use datafusion::execution::memory_pool::MemoryReservation;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use lake::scan::RowGroup;
 use lake::{ColumnTest, Predicate, Scalar, Test};
 use promql::eval::Select;
 use promql::histogram::tell_resets;
@@ -69,8 +69,19 @@ struct Unit {
 
 #[derive(Debug)]
 enum Source {
-    File(Arc<FileEntry>, usize),
+    /// A row group, by its place in the outline of the file.
+    File(Arc<FileEntry>, Arc<[RowGroup]>, usize),
     Fresh(Decoded),
+}
+
+impl Unit {
+    /// Smallest and largest metric, if known; a bound may have been cut, the lower one down and the upper one up.
+    fn metrics(&self) -> Option<(&str, &str)> {
+        match &self.source {
+            Source::File(_, outline, at) => outline[*at].keys.as_ref().map(|(low, high)| (low.as_str(), high.as_str())),
+            Source::Fresh(_) => None,
+        }
+    }
 }
 
 impl Selection {
@@ -134,7 +145,7 @@ impl Selection {
                 let has_metric = group.keys.as_ref().is_none_or(|(low, high)| wanted.may_be_between(low, high));
                 if in_time && has_metric {
                     let ids = group.ids.unwrap_or((i64::MIN, i64::MAX));
-                    let source = Source::File(Arc::clone(&file), at);
+                    let source = Source::File(Arc::clone(&file), Arc::clone(&outline), at);
                     self.units.push(Unit { source, rows: group.rows, ids, added });
                 }
             }
@@ -152,12 +163,8 @@ impl Selection {
         // Ids with their place in the chunk, ascending by id.
         let mut order: Vec<(i64, u32)> = series.iter().enumerate().map(|(at, one)| (one.sid, at as u32)).collect();
         order.sort_unstable();
-        let sids: Arc<[i64]> = order.iter().map(|(sid, _)| *sid).collect();
-        let loads: Vec<_> = self
-            .loads(&sids)
-            .into_iter()
-            .map(|load| Arc::clone(self).load(load, Arc::clone(&sids), ticket.clone()).boxed())
-            .collect();
+        let loads: Vec<_> =
+            self.loads(series).into_iter().map(|load| Arc::clone(self).load(load, ticket.clone()).boxed()).collect();
         let mut held: Vec<Held> = Vec::new();
         let mut hits = Vec::new();
         let mut loading = stream::iter(loads).buffered(LOADS_AT_ONCE);
@@ -176,40 +183,51 @@ impl Selection {
         Ok(Chunk { selection: Arc::clone(self), first, hits, held, next: 0 })
     }
 
-    /// The units that may hold one of `sids`, which ascend.
-    fn loads(&self, sids: &[i64]) -> Vec<Load> {
+    /// The units that may hold one of `series`, which are ordered as files are.
+    ///
+    /// Ids are hashes: those of a few metrics reach over all ids, so it is the metric that tells row groups apart.
+    fn loads(&self, series: &[Selected]) -> Vec<Load> {
         let mut pinned = 0;
         let mut loads = Vec::new();
-        for (unit, Unit { ids, rows, .. }) in self.units.iter().enumerate() {
-            let wanted = sids.partition_point(|sid| *sid < ids.0)..sids.partition_point(|sid| *sid <= ids.1);
-            if wanted.start < wanted.end {
-                pinned += rows * ROW_BYTES;
-                loads.push(Load { unit, sids: wanted, is_tight: pinned > PIN_BYTES_MAX });
+        for (at, unit) in self.units.iter().enumerate() {
+            let inside = match unit.metrics() {
+                Some((low, high)) => {
+                    let from = series.partition_point(|one| one.labels.metric() < low);
+                    let until = series.partition_point(|one| one.labels.metric() <= high);
+                    &series[from..until.max(from)]
+                }
+                None => series,
+            };
+            let ids = unit.ids.0..=unit.ids.1;
+            let mut sids: Vec<i64> = inside.iter().map(|one| one.sid).filter(|sid| ids.contains(sid)).collect();
+            if !sids.is_empty() {
+                sids.sort_unstable();
+                pinned += unit.rows * ROW_BYTES;
+                loads.push(Load { unit: at, sids, is_tight: pinned > PIN_BYTES_MAX });
             }
         }
         loads
     }
 
-    async fn load(self: Arc<Self>, load: Load, sids: Arc<[i64]>, ticket: Ticket) -> Result<Held> {
+    async fn load(self: Arc<Self>, load: Load, ticket: Ticket) -> Result<Held> {
         ticket.check()?;
         let unit = &self.units[load.unit];
         let decoded = match &unit.source {
             Source::Fresh(decoded) => decoded.clone(),
-            Source::File(file, row_group) => {
-                let sids = &sids[load.sids];
+            Source::File(file, _, row_group) => {
                 let (row_group, rows, starts, is_tight) = (*row_group, unit.rows, self.starts, load.is_tight);
-                self.cache.load(&self.view, Wanted { file, row_group, rows, starts, sids, is_tight }).await?
+                self.cache.load(&self.view, Wanted { file, row_group, rows, starts, sids: &load.sids, is_tight }).await?
             }
         };
         Ok(Held { decoded, precedence: load.unit as u32, added: unit.added })
     }
 }
 
-/// A unit to read, and where its series lie among those of the chunk.
+/// A unit to read, and the series that are looked for in it, ascending.
 #[derive(Debug)]
 struct Load {
     unit: usize,
-    sids: Range<usize>,
+    sids: Vec<i64>,
     is_tight: bool,
 }
 
