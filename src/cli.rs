@@ -92,7 +92,7 @@ pub(crate) struct ServeArgs {
     /// Listen on addresses other than loopback without asking for tokens.
     #[arg(long, env = "TELELAKE_INSECURE")]
     pub(crate) insecure: bool,
-    /// Write the node's own log into its own lake, tenant `telelake`.
+    /// Write the node's own log and spans into its own lake, tenant `telelake`.
     #[arg(long, env = "TELELAKE_SELF_TELEMETRY")]
     pub(crate) self_telemetry: bool,
 }

@@ -8,13 +8,13 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::config::{LogConfig, LogFormat};
 use crate::failure::Failure;
-use crate::self_telemetry::OwnLog;
+use crate::self_telemetry::Own;
 
-/// Starts logging. `own` gets every event too.
+/// Starts logging. `own` gets every event, and every span, too.
 ///
 /// # Errors
 /// `log.level` is no level and no list of directives.
-pub(crate) fn start(config: &LogConfig, own: Option<OwnLog>) -> Result<(), Failure> {
+pub(crate) fn start(config: &LogConfig, own: Option<Own>) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&config.level).map_err(|e| {
         Failure::usage(format!(
             "log.level is {:?}, must be a level (error, warn, info, debug, trace) or directives such as info,lake=debug: {e}",

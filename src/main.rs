@@ -7,6 +7,7 @@
 //! Here, and nowhere below, the environment, the wall clock and real randomness are read.
 
 mod administration;
+mod allocator;
 mod background;
 mod cli;
 mod commands;
@@ -33,10 +34,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
-
-/// Many threads allocate and free large buffers here; the system's allocator keeps too much of what they free.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {

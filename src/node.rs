@@ -36,10 +36,10 @@ use crate::listen::{self, Bound};
 use crate::opened::{self, FolderLock, Opened};
 use crate::passes::Passes;
 use crate::routes::{self, Parts};
-use crate::self_telemetry::{self, OwnLogRows};
+use crate::self_telemetry::{self, OwnRows};
 use crate::telemetry::Status;
 use crate::tenancy::Gate;
-use crate::{administration, background, environment};
+use crate::{administration, allocator, background, environment};
 
 /// The last flush may take that long; what it does not reach is in the log and comes back at the next start.
 const FLUSH_MAX: Duration = Duration::from_secs(60);
@@ -57,7 +57,7 @@ pub(crate) struct Runtimes {
 ///
 /// # Errors
 /// What refused the start, or what ended the node early.
-pub(crate) async fn run(config: Config, runtimes: Runtimes, own_log: Option<OwnLogRows>) -> Result<(), Failure> {
+pub(crate) async fn run(config: Config, runtimes: Runtimes, own_rows: Option<OwnRows>) -> Result<(), Failure> {
     let status = Status::install()?;
     // From here on a signal ends the node in order, also one that comes right behind `ready`.
     let mut signals = Signals::install()?;
@@ -71,7 +71,8 @@ pub(crate) async fn run(config: Config, runtimes: Runtimes, own_log: Option<OwnL
     let stop = CancellationToken::new();
     let mut loops = background::start(&node.parts.passes, &config.background, &node.opened.env, &runtimes.background, &stop);
     loops.spawn(Arc::clone(&status).upkeep());
-    if let Some(rows) = own_log {
+    loops.spawn_on(allocator::upkeep(stop.clone()), &runtimes.background);
+    if let Some(rows) = own_rows {
         loops.spawn(self_telemetry::write(rows, node.parts.otlp.clone()));
     }
     let mut listeners = serve_all(bound, &node.parts, &config, &stop)?;
@@ -132,6 +133,7 @@ impl Node {
             api: Api::new(promql, administration, opened.env.clone(), facts, config.prometheus.clone()),
             sql,
             background: runtimes.background.clone(),
+            traced: config.log.self_telemetry,
         };
         Ok(Self { opened, ingester, parts })
     }

@@ -9,6 +9,7 @@ use lake::gc::GcConfig;
 use lake::retention::RetentionConfig;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use crate::config::Config;
 use crate::opened::Opened;
@@ -88,7 +89,23 @@ impl Passes {
     /// Counted; what went wrong. Nothing needs to be undone.
     pub(crate) async fn run(&self, pass: Pass) -> Result<Value, PassError> {
         let started = tokio::time::Instant::now();
-        let done = match pass {
+        let span = match pass {
+            Pass::Refresh => tracing::Span::none(), // every few seconds, and next to nothing
+            _ => tracing::info_span!("pass", otel.name = pass.name(), error = tracing::field::Empty),
+        };
+        let done = self.work(pass).instrument(span.clone()).await;
+        if let Err(error) = &done {
+            span.record("error", tracing::field::display(error));
+        }
+        metrics::histogram!("telelake_background_pass_seconds", "pass" => pass.name()).record(started.elapsed().as_secs_f64());
+        if done.is_err() {
+            metrics::counter!("telelake_background_failures_total", "pass" => pass.name()).increment(1);
+        }
+        done
+    }
+
+    async fn work(&self, pass: Pass) -> Result<Value, PassError> {
+        match pass {
             Pass::Flush => self.flush().await,
             Pass::Refresh => self.refresh().await,
             Pass::Checkpoint => self.checkpoint().await,
@@ -96,12 +113,7 @@ impl Passes {
             Pass::CompactAll => self.compact_all().await,
             Pass::Retention => self.retention().await,
             Pass::Gc => self.gc().await,
-        };
-        metrics::histogram!("telelake_background_pass_seconds", "pass" => pass.name()).record(started.elapsed().as_secs_f64());
-        if done.is_err() {
-            metrics::counter!("telelake_background_failures_total", "pass" => pass.name()).increment(1);
         }
-        done
     }
 
     /// The newest snapshot.

@@ -26,6 +26,7 @@ use tokio::runtime::Handle;
 
 use crate::dialect::Dialect;
 use crate::passes::{Pass, Passes};
+use crate::self_telemetry;
 use crate::tenancy::{self, Gate};
 
 /// What the routes lead to.
@@ -38,6 +39,8 @@ pub(crate) struct Parts {
     pub(crate) prometheus: PrometheusState,
     pub(crate) api: Arc<Api>,
     pub(crate) sql: Arc<SqlEngine>,
+    /// Whether requests are spans of the node's own.
+    pub(crate) traced: bool,
     /// Where passes run that somebody asks for.
     pub(crate) background: Handle,
 }
@@ -64,7 +67,11 @@ pub(crate) fn of(dialect: Dialect, parts: &Parts) -> Router {
             of_node.route("/api/v1/admin/{pass}", post(admin).with_state((Arc::clone(&parts.passes), parts.background.clone())));
     }
     let of_node = of_node.layer(middleware::from_fn_with_state(Arc::clone(&parts.gate), tenancy::token));
-    of_tenants.merge(of_node).merge(compat::node::probes(Arc::clone(&parts.status)))
+    let router = of_tenants.merge(of_node).merge(compat::node::probes(Arc::clone(&parts.status)));
+    match parts.traced {
+        true => router.layer(middleware::from_fn_with_state(dialect, self_telemetry::trace)),
+        false => router,
+    }
 }
 
 /// What is asked in Prometheus' way, and what is pushed in it.

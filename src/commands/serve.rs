@@ -19,8 +19,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     config.log.self_telemetry |= args.self_telemetry;
     config.validate().map_err(Failure::usage)?;
     crash::arm()?;
-    let (own_log, own_rows) = config.log.self_telemetry.then(self_telemetry::channel).unzip();
-    logging::start(&config.log, own_log)?;
+    let (own, own_rows) = config.log.self_telemetry.then(self_telemetry::channel).unzip();
+    logging::start(&config.log, own)?;
 
     let main = runtime("main", 0)?;
     let queries = runtime("query", config.node.query_threads)?;

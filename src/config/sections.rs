@@ -153,7 +153,8 @@ pub(crate) struct LogConfig {
     pub(crate) format: LogFormat,
     /// A level, or directives such as `info,lake=debug`.
     pub(crate) level: String,
-    /// Whether the node writes its own log into its own lake, tenant `telelake`.
+    /// Whether the node writes its own log and spans into its own lake, tenant `telelake`. Pushes that are taken quickly are no
+    /// spans.
     pub(crate) self_telemetry: bool,
 }
 

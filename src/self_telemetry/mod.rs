@@ -1,29 +1,36 @@
-//! The node's own log as rows of its own lake, tenant `telelake`.
+//! The node's own log and spans as rows of its own lake, tenant `telelake`.
 //!
 //! ```text
-//! tracing event ─► [OwnLog] bounded queue, full: dropped and counted ─► [write] once a second, as OTLP ─► receiver's converter ─► sink
+//! request ─► [requests] span ─┐
+//! pass, warning ─► tracing ───┴─► [Own] bounded queue, full: dropped and counted ─► [write] once a second, as OTLP ─► converter ─► sink
 //! ```
-//! What is logged while such rows are written is not queued again: a node that logs about its log would never be quiet.
+//! What happens while such rows are written is not queued again: a node that logs about its log would never be quiet.
+
+mod layer;
+mod requests;
+mod text;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use catalog::TenantId;
+use ingest::convert::Convert;
 use ingest::receive::otlp::OtlpState;
 use ingest::{Append, Appended};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 use tokio::sync::mpsc;
-use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::Context;
 
-/// Events that may wait.
+pub(crate) use layer::Own;
+pub(crate) use requests::trace;
+use text::text;
+
+/// Events and spans that may wait.
 const QUEUE_MAX: usize = 4096;
 /// Between two writes.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
@@ -35,101 +42,58 @@ tokio::task_local! {
     static WRITING: ();
 }
 
-/// The end of the queue that `tracing` fills.
+/// Something that happened.
 #[derive(Debug)]
-pub(crate) struct OwnLog(mpsc::Sender<LogRecord>);
+enum Item {
+    Log(Box<LogRecord>),
+    Span(Box<Span>),
+}
 
-/// The end that [`write()`] empties.
+/// The end of the queue that [`write()`] empties.
 #[derive(Debug)]
-pub(crate) struct OwnLogRows(mpsc::Receiver<LogRecord>);
+pub(crate) struct OwnRows(mpsc::Receiver<Item>);
 
-/// A queue between the two.
-pub(crate) fn channel() -> (OwnLog, OwnLogRows) {
+/// A queue between `tracing` and the lake.
+pub(crate) fn channel() -> (Own, OwnRows) {
     let (to, from) = mpsc::channel(QUEUE_MAX);
-    (OwnLog(to), OwnLogRows(from))
+    (Own(to), OwnRows(from))
 }
 
-impl<S: Subscriber> Layer<S> for OwnLog {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let level = *event.metadata().level();
-        if level > Level::INFO || WRITING.try_with(|()| ()).is_ok() {
-            return;
-        }
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        fields.attributes.push(text("target", event.metadata().target()));
-        let record = LogRecord {
-            time_unix_nano: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64),
-            severity_number: if level == Level::ERROR {
-                17
-            } else if level == Level::WARN {
-                13
-            } else {
-                9
-            },
-            severity_text: level.to_string(),
-            body: Some(AnyValue { value: Some(Value::StringValue(fields.message)) }),
-            attributes: fields.attributes,
-            ..Default::default()
-        };
-        if self.0.try_send(record).is_err() {
-            metrics::counter!("telelake_self_log_dropped_total").increment(1);
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Fields {
-    message: String,
-    attributes: Vec<KeyValue>,
-}
-
-impl Visit for Fields {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.attributes.push(text(field.name(), value));
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.attributes.push(attribute(field.name(), Value::IntValue(value)));
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.attributes.push(attribute(field.name(), Value::BoolValue(value)));
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        match field.name() {
-            "message" => self.message = format!("{value:?}"),
-            name => self.attributes.push(text(name, &format!("{value:?}"))),
-        }
-    }
-}
-
-fn text(key: &str, value: &str) -> KeyValue {
-    attribute(key, Value::StringValue(value.to_owned()))
-}
-
-fn attribute(key: &str, value: Value) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
+fn dropped(count: usize) {
+    metrics::counter!("telelake_self_log_dropped_total").increment(count as u64);
 }
 
 /// Writes what is queued, once a second, until the queue's other end is gone. What the sink refuses is dropped and counted.
-pub(crate) async fn write(mut rows: OwnLogRows, otlp: OtlpState) {
+pub(crate) async fn write(mut rows: OwnRows, otlp: OtlpState) {
     let tenant = TenantId::parse(TENANT).expect("a valid tenant id");
-    let mut records = Vec::new();
-    while rows.0.recv_many(&mut records, QUEUE_MAX).await > 0 {
-        let count = records.len() as u64;
-        let body = request(std::mem::take(&mut records));
-        if let Err(reason) = WRITING.scope((), append(&tenant, &body, &otlp)).await {
-            metrics::counter!("telelake_self_log_dropped_total").increment(count);
-            WRITING.sync_scope((), || tracing::warn!(%reason, "the node's own log could not be stored"));
+    let mut items = Vec::new();
+    while rows.0.recv_many(&mut items, QUEUE_MAX).await > 0 {
+        let (mut logs, mut spans) = (Vec::new(), Vec::new());
+        for item in items.drain(..) {
+            match item {
+                Item::Log(record) => logs.push(*record),
+                Item::Span(span) => spans.push(*span),
+            }
+        }
+        if !logs.is_empty() {
+            store(&tenant, logs.len(), &logs_request(logs), &otlp.convert.logs, &otlp).await;
+        }
+        if !spans.is_empty() {
+            store(&tenant, spans.len(), &spans_request(spans), &otlp.convert.spans, &otlp).await;
         }
         tokio::time::sleep(WRITE_EVERY).await;
     }
 }
 
-async fn append(tenant: &TenantId, body: &[u8], otlp: &OtlpState) -> Result<Appended, String> {
-    let mut converted = otlp.convert.logs.convert(tenant, body).map_err(|e| e.to_string())?;
+async fn store(tenant: &TenantId, count: usize, body: &[u8], convert: &Arc<dyn Convert>, otlp: &OtlpState) {
+    if let Err(reason) = WRITING.scope((), append(tenant, body, convert, otlp)).await {
+        dropped(count);
+        WRITING.sync_scope((), || tracing::warn!(%reason, "the node's own rows could not be stored"));
+    }
+}
+
+async fn append(tenant: &TenantId, body: &[u8], convert: &Arc<dyn Convert>, otlp: &OtlpState) -> Result<Appended, String> {
+    let mut converted = convert.convert(tenant, body).map_err(|e| e.to_string())?;
     let rows = std::mem::take(&mut converted.rows);
     let append = Append { tenant: tenant.clone(), fingerprint: None, rows };
     let appended = Arc::clone(&otlp.sink).append(append).await.map_err(|e| e.to_string())?;
@@ -137,11 +101,23 @@ async fn append(tenant: &TenantId, body: &[u8], otlp: &OtlpState) -> Result<Appe
     Ok(appended)
 }
 
-fn request(log_records: Vec<LogRecord>) -> Vec<u8> {
+fn resource() -> Option<Resource> {
     let attributes = vec![text("service.name", "telelake"), text("service.version", env!("CARGO_PKG_VERSION"))];
-    let scope = InstrumentationScope { name: "telelake".to_owned(), ..Default::default() };
-    let scope_logs = vec![ScopeLogs { scope: Some(scope), log_records, ..Default::default() }];
-    let resource_logs =
-        vec![ResourceLogs { resource: Some(Resource { attributes, ..Default::default() }), scope_logs, ..Default::default() }];
+    Some(Resource { attributes, ..Default::default() })
+}
+
+fn scope() -> Option<InstrumentationScope> {
+    Some(InstrumentationScope { name: "telelake".to_owned(), ..Default::default() })
+}
+
+fn logs_request(log_records: Vec<LogRecord>) -> Vec<u8> {
+    let scope_logs = vec![ScopeLogs { scope: scope(), log_records, ..Default::default() }];
+    let resource_logs = vec![ResourceLogs { resource: resource(), scope_logs, ..Default::default() }];
     ExportLogsServiceRequest { resource_logs }.encode_to_vec()
+}
+
+fn spans_request(spans: Vec<Span>) -> Vec<u8> {
+    let scope_spans = vec![ScopeSpans { scope: scope(), spans, ..Default::default() }];
+    let resource_spans = vec![ResourceSpans { resource: resource(), scope_spans, ..Default::default() }];
+    ExportTraceServiceRequest { resource_spans }.encode_to_vec()
 }
