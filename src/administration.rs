@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use catalog::{ErrorKind, Timestamp};
+use compat::node::NodeStatus;
 use compat::prometheus::{AdminError, Administration, Head, ProcessFacts, format_duration};
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -17,12 +18,13 @@ use crate::passes::{Pass, Passes};
 #[derive(Debug)]
 pub(crate) struct NodeAdministration {
     passes: Arc<Passes>,
+    status: Arc<dyn NodeStatus>,
     background: Handle,
 }
 
 impl NodeAdministration {
-    pub(crate) fn new(passes: Arc<Passes>, background: Handle) -> Self {
-        Self { passes, background }
+    pub(crate) fn new(passes: Arc<Passes>, status: Arc<dyn NodeStatus>, background: Handle) -> Self {
+        Self { passes, status, background }
     }
 
     async fn run(&self, pass: Pass) -> Result<Value, AdminError> {
@@ -37,6 +39,10 @@ impl NodeAdministration {
 impl Administration for NodeAdministration {
     fn clean_tombstones(&self) -> BoxFuture<'_, Result<(), AdminError>> {
         Box::pin(async { self.run(Pass::CompactAll).await.map(drop) })
+    }
+
+    fn numbers(&self) -> String {
+        self.status.metrics()
     }
 
     fn snapshot(&self, head: Head) -> BoxFuture<'_, Result<u64, AdminError>> {

@@ -122,7 +122,8 @@ impl Node {
         let sql = SqlEngine::new(engine, config.sql.clone(), runtimes.queries.clone()).map_err(|e| Failure::usage(chain(&e)))?;
         let prometheus = receivers(config, Arc::clone(&ingester) as _, &opened.env);
         let passes = Arc::new(Passes::new(opened.clone(), Arc::clone(&ingester), config));
-        let administration = Arc::new(NodeAdministration::new(Arc::clone(&passes), runtimes.background.clone()));
+        let administration =
+            Arc::new(NodeAdministration::new(Arc::clone(&passes), Arc::clone(&status) as _, runtimes.background.clone()));
         let facts = administration::facts(config, started);
         let parts = Parts {
             gate: Arc::new(Gate::new(&config.tenancy, &config.auth)),

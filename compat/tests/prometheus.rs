@@ -31,6 +31,10 @@ impl Administration for Node {
         async { Ok(()) }.boxed()
     }
 
+    fn numbers(&self) -> String {
+        "# TYPE a_total counter\na_total 3\n# TYPE b gauge\nb 1\n".to_owned()
+    }
+
     fn snapshot(&self, head: Head) -> BoxFuture<'_, Result<u64, AdminError>> {
         self.flushed.fetch_add(usize::from(head == Head::Included), Ordering::Relaxed);
         async { Ok(17) }.boxed()
@@ -247,6 +251,10 @@ async fn what_is_not_done_here_is_empty() {
         ("/api/v1/status/config", r#"{"yaml":"global: {}\n"}"#),
         ("/api/v1/status/walreplay", r#"{"current":0,"max":0,"min":0}"#),
         ("/api/v1/status/tsdb/blocks", r#"{"blocks":[]}"#),
+        (
+            "/api/v1/status/self_metrics?metric_name_pattern=a_.*",
+            r#"[{"help":"","metric":[{"counter":{"value":3.0},"label":[]}],"name":"a_total","type":"COUNTER"}]"#,
+        ),
         ("/api/v1/metadata?limit=0", "{}"),
     ] {
         server.check(path, 200, &format!(r#"{{"status":"success","data":{data}}}"#)).await;

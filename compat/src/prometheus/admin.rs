@@ -22,6 +22,9 @@ pub trait Administration: Send + Sync + std::fmt::Debug + 'static {
     /// Rewrites files that hold deleted rows.
     fn clean_tombstones(&self) -> BoxFuture<'_, Result<(), AdminError>>;
 
+    /// The node's current numbers in the Prometheus text format.
+    fn numbers(&self) -> String;
+
     /// The number of the newest snapshot; [`Head::Included`]: after everything that was acknowledged has gone into files.
     fn snapshot(&self, head: Head) -> BoxFuture<'_, Result<u64, AdminError>>;
 }

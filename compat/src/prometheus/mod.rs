@@ -45,6 +45,7 @@ mod result;
 mod rules;
 mod search;
 mod selectors;
+mod self_metrics;
 mod series;
 mod status;
 mod targets;
@@ -118,6 +119,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/status/config", either(get(status::config)))
         .route("/api/v1/status/flags", either(get(status::flags)))
         .route("/api/v1/status/walreplay", either(get(status::wal_replay)))
+        .route("/api/v1/status/self_metrics", either(get(self_metrics::self_metrics)))
         .route("/api/v1/status/tsdb", either(get(tsdb::tsdb)))
         .route("/api/v1/status/tsdb/blocks", either(get(tsdb::blocks)))
         .route("/api/v1/features", either(get(features::features)))
