@@ -38,7 +38,7 @@ impl NodeAdministration {
 
 impl Administration for NodeAdministration {
     fn clean_tombstones(&self) -> BoxFuture<'_, Result<(), AdminError>> {
-        Box::pin(async { self.run(Pass::CompactAll).await.map(drop) })
+        Box::pin(async { self.run(Pass::Clean).await.map(drop) })
     }
 
     fn numbers(&self) -> String {

@@ -19,7 +19,7 @@ use ingest::receive::Admission;
 use ingest::receive::otlp::{Converters, OtlpState};
 use ingest::receive::prometheus::PrometheusState;
 use ingest::registry::SeriesRegistry;
-use ingest::{Ingester, RowSink};
+use ingest::{Ingester, NodeRows, RowSink};
 use lake::FreshRows;
 use query::Engine;
 use query::promql::PromqlEngine;
@@ -114,13 +114,15 @@ impl Node {
         let ingester = Ingester::open(ingest, Arc::clone(&opened.lake) as _, opened.env.clone()).await.map_err(refused)?;
         let flushing = Arc::downgrade(&ingester);
         status.watch(Box::new(move || Some(flushing.upgrade()?.rejected()?.to_string())));
-        let fresh: Arc<dyn FreshRows> = Arc::clone(&ingester) as _;
+        // One registry, whatever protocol a series comes by: its id is the same.
+        let series = SeriesRegistry::new(config.series.clone());
+        let fresh: Arc<dyn FreshRows> = Arc::new(NodeRows::new(Arc::clone(&ingester), Arc::clone(&series)));
         let engine = Engine::new(Arc::clone(&opened.lake), fresh, opened.env.clone(), config.query.clone())
             .map_err(|e| Failure::surroundings(chain(&e)))?;
         let promql = PromqlEngine::new(Arc::clone(&engine), config.promql.clone(), runtimes.queries.clone())
             .map_err(|e| Failure::usage(chain(&e)))?;
         let sql = SqlEngine::new(engine, config.sql.clone(), runtimes.queries.clone()).map_err(|e| Failure::usage(chain(&e)))?;
-        let prometheus = receivers(config, Arc::clone(&ingester) as _, &opened.env);
+        let prometheus = receivers(config, Arc::clone(&ingester) as _, series, &opened.env);
         let passes = Arc::new(Passes::new(opened.clone(), Arc::clone(&ingester), config));
         let administration =
             Arc::new(NodeAdministration::new(Arc::clone(&passes), Arc::clone(&status) as _, runtimes.background.clone()));
@@ -154,10 +156,8 @@ impl Node {
 }
 
 /// What the receivers of OTLP and remote write share.
-fn receivers(config: &Config, sink: Arc<dyn RowSink>, env: &Env) -> PrometheusState {
+fn receivers(config: &Config, sink: Arc<dyn RowSink>, series: Arc<SeriesRegistry>, env: &Env) -> PrometheusState {
     let limits = Arc::new(config.receive.clone());
-    // One registry, whatever protocol a series comes by: its id is the same.
-    let series = SeriesRegistry::new(config.series.clone());
     let metrics = MetricsConverter::new(config.otlp_metrics.clone(), Arc::clone(&series), env.clone());
     let convert = Converters::new(&limits, env, metrics);
     let otlp = OtlpState::new(sink, limits, convert, Admission::new(config.receive.in_flight_bytes_max));

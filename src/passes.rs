@@ -8,6 +8,7 @@ use lake::compact::{CompactBudget, CompactReport, Compactor};
 use lake::gc::GcConfig;
 use lake::retention::RetentionConfig;
 use parking_lot::Mutex;
+use query::promql::DeleteSelectors;
 use serde_json::{Value, json};
 use tracing::Instrument;
 
@@ -30,6 +31,8 @@ pub(crate) enum Pass {
     Compact,
     /// Merges everything, open slices and days too.
     CompactAll,
+    /// Merges what is due and rewrites every file that holds deleted rows.
+    Clean,
     /// Drops what retention has run out for.
     Retention,
     /// Deletes objects that no snapshot can need.
@@ -38,8 +41,8 @@ pub(crate) enum Pass {
 
 impl Pass {
     /// Those that the admin API runs.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Flush, Self::Refresh, Self::Checkpoint, Self::Compact, Self::CompactAll, Self::Retention, Self::Gc];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Flush, Self::Refresh, Self::Checkpoint, Self::Compact, Self::CompactAll, Self::Clean, Self::Retention, Self::Gc];
 
     /// The name in paths, logs and metrics.
     pub(crate) const fn name(self) -> &'static str {
@@ -49,6 +52,7 @@ impl Pass {
             Self::Checkpoint => "checkpoint",
             Self::Compact => "compact-due",
             Self::CompactAll => "compact",
+            Self::Clean => "clean",
             Self::Retention => "retention",
             Self::Gc => "gc",
         }
@@ -78,7 +82,7 @@ pub(crate) struct Passes {
 impl Passes {
     /// The passes of one node.
     pub(crate) fn new(opened: Opened, ingester: Arc<Ingester>, config: &Config) -> Self {
-        let compactor = Compactor::new(Arc::clone(&opened.lake), config.compact.clone());
+        let compactor = Compactor::new(Arc::clone(&opened.lake), config.compact.clone(), Arc::new(DeleteSelectors));
         let orphans_at = Mutex::new(opened.env.now());
         Self { opened, ingester, compactor, retention: config.retention.clone(), gc: config.gc.clone(), orphans_at }
     }
@@ -111,6 +115,7 @@ impl Passes {
             Pass::Checkpoint => self.checkpoint().await,
             Pass::Compact => self.compact().await,
             Pass::CompactAll => self.compact_all().await,
+            Pass::Clean => self.clean().await,
             Pass::Retention => self.retention().await,
             Pass::Gc => self.gc().await,
         }
@@ -144,6 +149,11 @@ impl Passes {
 
     async fn compact_all(&self) -> Result<Value, PassError> {
         let report = self.compactor.force().await.map_err(of_lake)?;
+        describe(&report)
+    }
+
+    async fn clean(&self) -> Result<Value, PassError> {
+        let report = self.compactor.clean().await.map_err(of_lake)?;
         describe(&report)
     }
 
@@ -186,8 +196,8 @@ fn describe(report: &CompactReport) -> Result<Value, PassError> {
 pub(crate) fn describe_compaction(report: &CompactReport) -> Value {
     json!({
         "merges": report.jobs, "conflicts": report.conflicts, "failures": report.failures, "files_in": report.files_in,
-        "files_out": report.files_out, "rows": report.rows_in, "duplicates": report.duplicates, "bytes_in": report.bytes_in,
-        "bytes_out": report.bytes_out,
+        "files_out": report.files_out, "rows": report.rows_in, "duplicates": report.duplicates, "deleted": report.deleted,
+        "spared": report.spared, "deletes_forgotten": report.deletes_forgotten, "bytes_in": report.bytes_in, "bytes_out": report.bytes_out,
     })
 }
 

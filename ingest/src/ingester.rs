@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use catalog::manifest::{LogMark, Operation, WriterId};
 use catalog::{Env, TenantId};
 use futures::future::BoxFuture;
-use lake::{FreshCapture, FreshRows};
+use lake::{FreshCapture, FreshRows, Settled};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -140,15 +140,20 @@ impl Ingester {
     /// [`Error::Fenced`].
     pub async fn shutdown(&self) -> Result<()> {
         self.stopping.store(true, Ordering::SeqCst);
-        let (done, barrier) = oneshot::channel();
-        if self.log.send(Command::Barrier(done)).is_ok() {
-            let _ = barrier.await; // An error means that the driver is gone, and with it whatever waited.
-        }
+        self.barrier().await;
         let flushed = self.flush_now().await;
         self.flusher.abort();
         let _ = self.log.send(Command::Stop);
         self.log.closed().await;
         flushed
+    }
+
+    /// Returns when everything that waits for the log now is in it and visible, or lost with the log's task.
+    async fn barrier(&self) {
+        let (done, barrier) = oneshot::channel();
+        if self.log.send(Command::Barrier(done)).is_ok() {
+            let _ = barrier.await; // An error means that the driver is gone, and with it whatever waited.
+        }
     }
 
     /// Resolves when this ingester can never commit again (it was fenced, or its tasks are gone); the process should stop.
@@ -243,8 +248,14 @@ impl FreshRows for Ingester {
         self.buffer.capture(tenant)
     }
 
-    fn settle(&self) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async { self.flush_now().await.map_err(|error| error.to_string()) })
+    /// Flushes. What receivers remember is not known here: see [`crate::settle`].
+    fn settle<'a>(&'a self, _tenant: &'a TenantId) -> BoxFuture<'a, Result<Settled, String>> {
+        Box::pin(async {
+            // Rows whose sender went away may still wait for the log: they count as acknowledged here.
+            self.barrier().await;
+            self.flush_now().await.map_err(|error| error.to_string())?;
+            Ok(Settled::default())
+        })
     }
 }
 

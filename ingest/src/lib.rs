@@ -22,9 +22,11 @@ mod buffer;
 mod dedup;
 pub mod flush;
 pub mod ingester;
+pub mod settle;
 pub mod wal;
 
 pub use config::IngestConfig;
 pub use error::{Error, Result};
 pub use ingester::Ingester;
+pub use settle::NodeRows;
 pub use sink::{Append, Appended, RowSink};

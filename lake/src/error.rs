@@ -53,6 +53,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The selector of a delete predicate cannot be read: a newer version may have written it.
+    #[error("delete predicate {delete} cannot be read: {reason}")]
+    Selector {
+        /// The predicate.
+        delete: FileId,
+        /// Why.
+        reason: String,
+    },
     /// A setting is out of bounds.
     #[error("setting {key} = {value} is not usable: {reason}")]
     Config {
@@ -108,6 +116,7 @@ impl Error {
             },
             Self::Corrupt { .. } | Self::Decode { .. } => ErrorKind::Corrupt,
             Self::NoColumn { .. } | Self::Pattern { .. } | Self::Config { .. } => ErrorKind::Invalid,
+            Self::Selector { .. } => ErrorKind::Unsupported,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Schema { .. } | Self::Encode { .. } | Self::Internal(_) => ErrorKind::Internal,
         }

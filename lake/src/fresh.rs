@@ -25,10 +25,31 @@ pub trait FreshRows: Send + Sync + fmt::Debug {
 
     /// Turns everything acknowledged so far into files; the snapshot has them when this returns. Waits as long as the store is down.
     ///
+    /// From then on, rows of `tenant` need no dictionary row of these files: they bring their own along, at least until the answer is
+    /// dropped. So rows of dictionaries can be deleted that are in files when a commit made meanwhile takes effect.
+    ///
     /// # Errors
     /// Why it cannot, in words.
-    fn settle(&self) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async { Ok(()) })
+    fn settle<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<Settled, String>> {
+        let _ = tenant;
+        Box::pin(async { Ok(Settled::default()) })
+    }
+}
+
+/// Holds the promise of [`FreshRows::settle`] while it lives.
+#[derive(Default)]
+pub struct Settled(Option<Box<dyn Send + Sync>>);
+
+impl Settled {
+    /// The promise holds until `guard` is dropped.
+    pub fn new(guard: impl Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(guard)))
+    }
+}
+
+impl fmt::Debug for Settled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Settled").field(&self.0.is_some()).finish()
     }
 }
 

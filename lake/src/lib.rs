@@ -16,6 +16,7 @@ pub mod check;
 mod coding;
 pub mod compact;
 pub mod config;
+pub mod deletes;
 pub mod dictionary;
 pub mod error;
 #[cfg(test)]
@@ -34,7 +35,7 @@ mod write;
 
 pub use config::LakeConfig;
 pub use error::{Error, Result};
-pub use fresh::{FreshCapture, FreshGeneration, FreshRows, NoFreshRows};
+pub use fresh::{FreshCapture, FreshGeneration, FreshRows, NoFreshRows, Settled};
 pub use lake::{BatchStream, Lake};
 pub use predicate::{ColumnTest, Predicate, Scalar, Test};
 pub use scan::{ScanMetrics, ScanSpec};

@@ -1,6 +1,9 @@
 //! `compact`: merges until nothing is left to merge, without a node.
 
+use std::sync::Arc;
+
 use lake::compact::{CompactBudget, CompactReport, Compactor};
+use query::promql::DeleteSelectors;
 
 use crate::cli::{CompactArgs, ReportFormat};
 use crate::environment;
@@ -19,7 +22,7 @@ pub(crate) fn run(args: CompactArgs) -> Result<(), Failure> {
         // A local lake belongs to one process. A bucket does not: a lost commit race is found out and counted.
         let _lock = opened::is_local(&config.store.url).then(|| FolderLock::take(&config.data)).transpose()?;
         let opened = opened::open(&config, environment::system()).await?;
-        let compactor = Compactor::new(opened.lake, config.compact.clone());
+        let compactor = Compactor::new(opened.lake, config.compact.clone(), Arc::new(DeleteSelectors));
         let progress = super::progress();
         progress.set_message("merging");
         progress.enable_steady_tick(std::time::Duration::from_millis(100));
@@ -55,14 +58,15 @@ fn print(report: &CompactReport, format: ReportFormat) {
     match format {
         ReportFormat::Json => println!("{}", crate::passes::describe_compaction(report)),
         ReportFormat::Text => println!(
-            "{} merges: {} files ({}) became {} ({}); {} rows, {} duplicates left out",
+            "{} merges: {} files ({}) became {} ({}); {} rows, {} duplicates and {} deleted rows left out",
             report.jobs,
             report.files_in,
             super::human_bytes(report.bytes_in),
             report.files_out,
             super::human_bytes(report.bytes_out),
             report.rows_in,
-            report.duplicates
+            report.duplicates,
+            report.deleted
         ),
     }
 }

@@ -21,7 +21,7 @@ use lake::compact::{CompactConfig, Compactor};
 use lake::{FreshRows, Lake};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
-use query::promql::{PromqlConfig, PromqlEngine};
+use query::promql::{DeleteSelectors, PromqlConfig, PromqlEngine};
 use query::{Engine, QueryConfig};
 use tokio::runtime::Handle;
 use tower::ServiceExt;
@@ -94,7 +94,7 @@ impl Node {
         let engine = Engine::new(Arc::clone(&lake), fresh, env, QueryConfig::default())?;
         let config = PromqlConfig { samples_max, ..PromqlConfig::default() };
         let engine = PromqlEngine::new(engine, config, Handle::current())?;
-        let compactor = Compactor::new(lake, CompactConfig::default());
+        let compactor = Compactor::new(lake, CompactConfig::default(), Arc::new(DeleteSelectors));
         Ok(Self { engine, ingester, compactor, receiver })
     }
 

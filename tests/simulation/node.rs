@@ -17,6 +17,7 @@ use lake::store::{FaultStore, Faults};
 use lake::{FreshRows, Lake, ScanSpec};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
+use query::promql::DeleteSelectors;
 use tokio::time::Instant;
 
 use crate::{Batch, rows};
@@ -84,7 +85,7 @@ impl Node {
         config.wal.segment_bytes = 64 << 10;
         config.flush.age_max = Duration::from_secs(5);
         let ingester = Ingester::open_on(Arc::new(disk), config, Arc::clone(&lake) as _, env).await?;
-        let compactor = Compactor::new(Arc::clone(&lake), CompactConfig::default());
+        let compactor = Compactor::new(Arc::clone(&lake), CompactConfig::default(), Arc::new(DeleteSelectors));
         Ok(Self { faults, lake, ingester, compactor, tenant: TenantId::anonymous() })
     }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::dead::{DeadBucket, DeadFile};
+use super::deletes::DeletePredicate;
 use super::entry::{LogMark, Operation, WriterId};
 use super::file::{FileEntry, FileId, minted_at};
 use super::leaf::Leaf;
-use super::snapshot::{DeletePredicate, Snapshot, SnapshotId, served_range};
+use super::snapshot::{Snapshot, SnapshotId, served_range};
 use crate::error::{Error, Result};
 use crate::table::Table;
 use crate::tenant::TenantId;
@@ -45,17 +46,19 @@ impl Snapshot {
                 self.kill(tenant, *table, *day, &[*id]);
                 Ok(())
             }
-            Operation::ReplaceFiles { tenant, table, day, inputs, outputs } => {
-                self.replace_files(tenant, *table, *day, inputs, outputs)
+            Operation::ReplaceFiles { tenant, table, day, inputs, outputs, cleaned } => {
+                let added = self.replaced(tenant, *table, *day, inputs, *cleaned)?;
+                self.replace_files(tenant, *table, *day, outputs, added)
             }
             Operation::DeletePredicate { id, tenant, signal, predicate, start, end } => {
-                if self.deletes.iter().any(|known| known.id == *id) {
-                    return Ok(());
-                }
                 let time = TimeRange::new(*start, *end);
                 let (tenant, predicate) = (tenant.clone(), predicate.clone());
-                let delete = DeletePredicate { id: *id, tenant, signal: *signal, predicate, time, since: self.id };
-                Arc::make_mut(&mut self.deletes).push(delete);
+                self.delete(DeletePredicate { id: *id, tenant, signal: *signal, predicate, time, since: self.id });
+                Ok(())
+            }
+            Operation::CleanFiles { tenant, table, day, ids, cleaned } => self.clean_files(tenant, *table, *day, ids, *cleaned),
+            Operation::ForgetDeletes { ids } => {
+                self.forget_deletes(ids);
                 Ok(())
             }
             Operation::RetentionDrop { tenant, table, before } => {
@@ -138,17 +141,15 @@ impl Snapshot {
         Ok(())
     }
 
-    fn replace_files(
+    /// Kills `inputs` and tells the snapshot that what comes in their place counts as brought by.
+    fn replaced(
         &mut self,
         tenant: &TenantId,
         table: Table,
         day: i32,
         inputs: &[FileId],
-        outputs: &[FileEntry],
-    ) -> Result<()> {
-        if let Some(stray) = outputs.iter().find(|o| o.tenant != *tenant || o.table != table || o.partition.day != day) {
-            return Err(Error::InvalidEdit { reason: format!("output {} is of another tenant, table or day", stray.id) });
-        }
+        cleaned: Option<SnapshotId>,
+    ) -> Result<SnapshotId> {
         let Some(leaf) = self.leaf(tenant, table, day) else {
             return Err(self.conflict(format!("no file of {table} is live on day {day}")));
         };
@@ -159,8 +160,48 @@ impl Snapshot {
                 None => return Err(self.conflict(format!("input {input} is not live"))),
             }
         }
+        if let Some(cleaned) = cleaned {
+            // Younger predicates hide rows of the outputs as they did of the inputs.
+            added = added.max(self.after(cleaned)?);
+        }
         if self.kill(tenant, table, day, inputs) != inputs.len() {
             return Err(Error::InvalidEdit { reason: "an input is named twice".to_owned() });
+        }
+        Ok(added)
+    }
+
+    /// The snapshot that rows count as brought by once the predicates up to `cleaned` were applied.
+    fn after(&self, cleaned: SnapshotId) -> Result<SnapshotId> {
+        if cleaned < self.id {
+            return Ok(cleaned + 1);
+        }
+        Err(Error::InvalidEdit { reason: format!("deletes of snapshot {cleaned} cannot have been applied in {}", self.id) })
+    }
+
+    fn clean_files(&mut self, tenant: &TenantId, table: Table, day: i32, ids: &[FileId], cleaned: SnapshotId) -> Result<()> {
+        let after = self.after(cleaned)?;
+        let dead = ids.iter().find(|id| self.leaf(tenant, table, day).is_none_or(|leaf| leaf.find(**id).is_none()));
+        if let Some(id) = dead {
+            return Err(self.conflict(format!("file {id} is not live")));
+        }
+        let Some(tables) = self.tenants.get_mut(tenant) else { return Ok(()) };
+        let Some(days) = Arc::make_mut(tables).get_mut(&table) else { return Ok(()) };
+        let Some(leaf) = Arc::make_mut(days).get_mut(&day) else { return Ok(()) };
+        let leaf = Arc::make_mut(leaf);
+        ids.iter().for_each(|id| leaf.raise_added(*id, after));
+        Ok(())
+    }
+
+    fn replace_files(
+        &mut self,
+        tenant: &TenantId,
+        table: Table,
+        day: i32,
+        outputs: &[FileEntry],
+        added: SnapshotId,
+    ) -> Result<()> {
+        if let Some(stray) = outputs.iter().find(|o| o.tenant != *tenant || o.table != table || o.partition.day != day) {
+            return Err(Error::InvalidEdit { reason: format!("output {} is of another tenant, table or day", stray.id) });
         }
         outputs.iter().try_for_each(|output| self.add_file(Arc::new(output.clone()), added))
     }

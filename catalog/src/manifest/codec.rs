@@ -18,8 +18,9 @@ use super::snapshot::SnapshotId;
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
 
-/// The newest body version that this build reads; the one it writes. Version 2 has [`Operation::RaiseFloor`].
-pub(super) const VERSION: u32 = 2;
+/// The newest body version that this build reads; the one it writes. Version 2 has [`Operation::RaiseFloor`], version 3
+/// [`Operation::ForgetDeletes`], [`Operation::CleanFiles`] and compactions that apply deletes.
+pub(super) const VERSION: u32 = 3;
 /// Longest body that is read.
 const BODY_BYTES_MAX: usize = 256 << 20;
 const HEADER: usize = 20;
@@ -162,7 +163,16 @@ pub(super) mod tests {
         let operations = vec![
             Operation::AddFile { file: Box::new(odd.clone()) },
             Operation::RemoveFile { tenant: tenant.clone(), table, day, id: uuid(1) },
-            Operation::ReplaceFiles { tenant: tenant.clone(), table, day, inputs: vec![uuid(2)], outputs: vec![odd] },
+            Operation::ReplaceFiles {
+                tenant: tenant.clone(),
+                table,
+                day,
+                inputs: vec![uuid(2)],
+                outputs: vec![odd],
+                cleaned: (at % 2 == 0).then_some(seq),
+            },
+            Operation::CleanFiles { tenant: tenant.clone(), table, day, ids: vec![uuid(3)], cleaned: from },
+            Operation::ForgetDeletes { ids: vec![uuid(4)] },
             Operation::WalCommit { writer: uuid(3), epoch: seq, from, to: from },
             Operation::WriterFence { writer: uuid(3), epoch: from },
             Operation::DeletePredicate {
@@ -190,7 +200,7 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn no_bytes_panic(bytes: Vec<u8>, json: String, version in 0_u32..4) {
+        fn no_bytes_panic(bytes: Vec<u8>, json: String, version in 0_u32..5) {
             let _any = decode_log_entry(1, &bytes);
             // Bytes with an honest frame get as far as the body.
             for body in [bytes.as_slice(), json.as_bytes()] {
@@ -217,8 +227,11 @@ pub(super) mod tests {
     fn entries_of_another_version_or_slot_are_refused() {
         let bytes = encode_log_entry(&entry(&[], (9, 8, 7), "")).expect("encodes");
         assert!(matches!(decode_log_entry(8, &bytes), Err(Error::Corrupt { .. })));
-        assert!(matches!(decode_log_entry(9, &with_version(&bytes, 3)), Err(Error::Unsupported { found: 3, .. })));
-        assert!(decode_log_entry(9, &with_version(&bytes, 1)).is_ok(), "older versions are read");
+        let newer = decode_log_entry(9, &with_version(&bytes, VERSION + 1));
+        assert!(matches!(newer, Err(Error::Unsupported { found, .. }) if found == VERSION + 1));
+        for older in 1..VERSION {
+            assert!(decode_log_entry(9, &with_version(&bytes, older)).is_ok(), "older versions are read");
+        }
         assert!(matches!(decode_log_entry(9, &with_version(&bytes, 0)), Err(Error::Unsupported { found: 0, .. })));
         assert!(matches!(decode::<()>(Kind::Boundary, &Path::from("b"), &bytes), Err(Error::Corrupt { .. })));
     }

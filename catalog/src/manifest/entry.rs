@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::file::{FileEntry, FileId};
+use super::snapshot::SnapshotId;
 use crate::table::{Signal, Table};
 use crate::tenant::TenantId;
 use crate::time::Timestamp;
@@ -52,6 +53,10 @@ pub enum Operation {
         inputs: Vec<FileId>,
         /// What lives.
         outputs: Vec<FileEntry>,
+        /// Every delete predicate that hides rows of an input and is not newer than this snapshot was applied: what it hides is not in
+        /// the outputs. Without it, predicates that hid rows of an input hide rows of the outputs. Since version 3.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cleaned: Option<SnapshotId>,
     },
     /// Log records `from..=to` of `writer` are in the files that this entry adds. Refused unless `epoch` is the writer's newest and
     /// `from` is the record after the last committed one. Records are numbered from 1; the first commit of an unknown writer
@@ -88,6 +93,26 @@ pub enum Operation {
         start: Timestamp,
         /// Last instant deleted.
         end: Timestamp,
+    },
+    /// Delete predicates up to `cleaned` hide no row of these files, though they may seem to: the files need no rewrite for them. Refused
+    /// (conflict) unless each file is live. Since version 3.
+    CleanFiles {
+        /// Owner.
+        tenant: TenantId,
+        /// Table.
+        table: Table,
+        /// Day of their partition.
+        day: i32,
+        /// The files.
+        ids: Vec<FileId>,
+        /// The newest snapshot whose predicates were looked at.
+        cleaned: SnapshotId,
+    },
+    /// No file holds rows any longer that these predicates hide: they need not be minded. No effect on one that a live file still needs,
+    /// and on unknown ones. Since version 3.
+    ForgetDeletes {
+        /// The predicates.
+        ids: Vec<Uuid>,
     },
     /// Files of `table` whose rows all lie before `before` die.
     RetentionDrop {

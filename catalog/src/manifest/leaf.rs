@@ -58,7 +58,7 @@ impl Leaf {
     }
 
     /// For each of [`Leaf::files`], the snapshot since which its oldest rows are in files. Delete predicates compare with it.
-    /// A compaction's output inherits the smallest of its inputs.
+    /// A compaction's output inherits the smallest of its inputs, unless deletes were applied: then it is later than these.
     pub fn added(&self) -> impl Iterator<Item = SnapshotId> + Clone {
         self.chunks.iter().flat_map(|chunk| chunk.added.iter().copied())
     }
@@ -123,6 +123,16 @@ impl Leaf {
             self.chunks.insert(number + 1, Arc::new(later));
         }
         true
+    }
+
+    /// The file of that id counts as brought by `added`, if it does not count as newer.
+    pub(super) fn raise_added(&mut self, id: FileId, added: SnapshotId) {
+        let Ok((number, at)) = self.position(id) else { return };
+        let before = self.chunks[number].added[at];
+        if before < added {
+            self.fingerprint ^= hash(id, before) ^ hash(id, added);
+            Arc::make_mut(&mut self.chunks[number]).added[at] = added;
+        }
     }
 
     /// Takes the file of that id out.

@@ -33,6 +33,7 @@ mod codec;
 mod committer;
 mod config;
 mod dead;
+mod deletes;
 mod entry;
 mod file;
 mod gc;
@@ -45,6 +46,8 @@ mod probe;
 mod snapshot;
 
 #[cfg(test)]
+mod delete_tests;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod testing;
@@ -56,9 +59,10 @@ pub use catalog::Catalog;
 pub use codec::{LogEntry, decode_log_entry, encode_log_entry};
 pub use config::CatalogConfig;
 pub use dead::DeadFile;
+pub use deletes::DeletePredicate;
 pub use entry::{LogMark, Operation, WriterId};
 pub use file::{FileEntry, FileId, IndexSection, Level};
 pub use gc::{Expired, OrphanRule};
 pub use leaf::Leaf;
 pub use pin::PinnedSnapshot;
-pub use snapshot::{DeletePredicate, Snapshot, SnapshotId};
+pub use snapshot::{Snapshot, SnapshotId};

@@ -207,7 +207,7 @@ impl Actor {
         };
         let mut output = self.new_file(&self.process.env, rows);
         output.partition.day = day;
-        let edit = Operation::ReplaceFiles { tenant: tenant(), table, day, inputs, outputs: vec![output] };
+        let edit = Operation::ReplaceFiles { tenant: tenant(), table, day, inputs, outputs: vec![output], cleaned: None };
         let outcome = self.process.catalog.commit(vec![edit]).await;
         assert!(!matches!(outcome, Err(Error::InvalidEdit { .. })), "{outcome:?}");
     }

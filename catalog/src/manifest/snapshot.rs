@@ -13,10 +13,11 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::dead::{DeadBucket, DeadFile};
+use super::deletes::DeletePredicate;
 use super::entry::{LogMark, WriterId};
 use super::file::{FileEntry, FileId};
 use super::leaf::Leaf;
-use crate::table::{Signal, Table};
+use crate::table::Table;
 use crate::tenant::TenantId;
 use crate::time::{TimeRange, Timestamp};
 
@@ -25,23 +26,6 @@ pub type SnapshotId = u64;
 
 pub(super) type Days = BTreeMap<i32, Arc<Leaf>>;
 pub(super) type Tables = BTreeMap<Table, Arc<Days>>;
-
-/// Rows that were deleted by a selector: they are hidden at once and leave the files at their next rewrite.
-#[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
-pub struct DeletePredicate {
-    /// Its id.
-    pub id: Uuid,
-    /// Owner.
-    pub tenant: TenantId,
-    /// Signal.
-    pub signal: Signal,
-    /// Selector text in the language of `signal`.
-    pub predicate: String,
-    /// Deleted instants, both ends included.
-    pub time: TimeRange,
-    /// The snapshot that brought it. It hides rows of files with [`Leaf::added`] up to this one.
-    pub since: SnapshotId,
-}
 
 /// What was live at one point of the log. Immutable and cheap to share; a commit makes the next one at a cost that follows the
 /// change, not the number of files.
@@ -143,11 +127,6 @@ impl Snapshot {
     /// Bytes of the live files on the store.
     pub fn bytes(&self) -> u64 {
         self.bytes
-    }
-
-    /// The delete predicates of `tenant`, oldest first.
-    pub fn delete_predicates(&self, tenant: &TenantId) -> impl Iterator<Item = &DeletePredicate> {
-        self.deletes.iter().filter(move |delete| delete.tenant == *tenant)
     }
 
     /// Files that died and whose objects may still lie on the store, oldest death first (to 256 snapshots).

@@ -73,7 +73,7 @@ fn wal(writer: Uuid, epoch: u64, from: u64, to: u64) -> Operation {
 fn replace(inputs: &[&FileEntry], outputs: Vec<FileEntry>) -> Operation {
     let first = inputs[0];
     let inputs = inputs.iter().map(|file| file.id).collect();
-    Operation::ReplaceFiles { tenant: tenant(), table: first.table, day: first.partition.day, inputs, outputs }
+    Operation::ReplaceFiles { tenant: tenant(), table: first.table, day: first.partition.day, inputs, outputs, cleaned: None }
 }
 
 fn adding(file: &FileEntry) -> Operation {

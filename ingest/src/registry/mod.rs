@@ -9,8 +9,10 @@
 //! # Invariants
 //! - Within a process, one id never stands for two label sets.
 //! - A series that anybody holds an [`Arc`] of stays registered; so ids never change under a cache.
+//! - What a series remembers of stored rows counts until the next delete of its tenant: see [`reliance`].
 //! - No more than [`RegistryConfig::series_max`] series a tenant, and [`TENANTS_MAX`] tenants.
 
+pub(crate) mod reliance;
 pub mod series;
 pub(crate) mod swept;
 
@@ -23,6 +25,7 @@ use catalog::{SeriesId, TenantId};
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
+use reliance::{Reliance, Suspended, Trust};
 pub use series::Series;
 use swept::{HashedKey, SweptMap};
 
@@ -110,6 +113,14 @@ impl SeriesRegistry {
         Ok(Arc::clone(tenants.entry(tenant.clone()).or_insert_with(new)))
     }
 
+    /// What series of `tenant` remember of stored rows is not relied on until the answer is dropped, and never again. Returns when no
+    /// request is under way that does.
+    pub(crate) async fn suspend(&self, tenant: &TenantId) -> Option<Suspended> {
+        // One that is not known yet may come meanwhile; one too many cannot.
+        let tenant = self.tenant(tenant).ok()?;
+        Some(tenant.trust.suspend().await)
+    }
+
     /// The bounds.
     pub fn config(&self) -> &RegistryConfig {
         &self.config
@@ -132,6 +143,7 @@ impl HashedKey for SeriesId {
 pub struct TenantSeries {
     config: RegistryConfig,
     make_id: MakeId,
+    trust: Arc<Trust>,
     inner: Mutex<Inner>,
 }
 
@@ -147,7 +159,12 @@ struct Inner {
 impl TenantSeries {
     fn new(config: RegistryConfig, make_id: MakeId) -> Self {
         let inner = Inner { by_id: SweptMap::new(), names: HashSet::new(), names_max: 1_024, swept_minute: 0 };
-        Self { config, make_id, inner: Mutex::new(inner) }
+        Self { config, make_id, trust: Arc::default(), inner: Mutex::new(inner) }
+    }
+
+    /// For a request that begins now: which of the series' memories it may rely on.
+    pub(crate) fn rely(&self) -> Reliance {
+        self.trust.rely()
     }
 
     /// How many series are active.

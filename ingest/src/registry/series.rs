@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use catalog::SeriesId;
 
+use super::reliance::Reliance;
+
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 
@@ -17,13 +19,16 @@ pub struct Series {
     /// `name 0xff value 0xff ...`, ascending: one allocation, and equal for equal label sets only (no text holds 0xff).
     labels: Box<[u8]>,
     stored: StoredDays,
+    /// The epoch that `stored` is of; see [`super::reliance`].
+    epoch: AtomicU32,
     /// Minutes since the epoch of the last sample.
     touched: AtomicU32,
 }
 
 impl Series {
     pub(super) fn new(sid: SeriesId, salt: u64, metric: Arc<str>, labels: Box<[u8]>, minute: u32) -> Self {
-        Self { sid, salt, metric, labels, stored: StoredDays::default(), touched: AtomicU32::new(minute) }
+        let (stored, epoch, touched) = (StoredDays::default(), AtomicU32::new(0), AtomicU32::new(minute));
+        Self { sid, salt, metric, labels, stored, epoch, touched }
     }
 
     /// The id.
@@ -48,13 +53,20 @@ impl Series {
         })
     }
 
-    /// Whether the series' row is stored for the day (see [`day_of`]).
+    /// Whether the series' row is stored for the day (see [`day_of`]), as far as the request may rely on it.
     #[inline]
-    pub fn is_stored(&self, day: i32) -> bool {
-        self.stored.contains(day)
+    pub(crate) fn is_stored(&self, day: i32, reliance: &Reliance) -> bool {
+        // Acquire: the days are those of the epoch, or newer.
+        reliance.epoch().is_some_and(|epoch| self.epoch.load(Ordering::Acquire) == epoch) && self.stored.contains(day)
     }
     /// The append that carried the series' row of `day` succeeded.
-    pub fn set_stored(&self, day: i32) {
+    pub(crate) fn set_stored(&self, day: i32, reliance: &Reliance) {
+        let Some(epoch) = reliance.epoch() else { return };
+        if self.epoch.load(Ordering::Acquire) != epoch {
+            // Requests of different epochs do not meet. Two of the new one may: at worst a day is forgotten again.
+            self.stored.clear();
+            self.epoch.store(epoch, Ordering::Release);
+        }
         self.stored.insert(day);
     }
 
@@ -100,6 +112,9 @@ impl StoredDays {
     pub(crate) fn contains(&self, day: i32) -> bool {
         let days = self.0.load(Ordering::Relaxed);
         days as u32 == day as u32 || (days >> 32) as u32 == day as u32
+    }
+    fn clear(&self) {
+        self.0.store(pack(NO_DAY, NO_DAY), Ordering::Release);
     }
     pub(crate) fn insert(&self, day: i32) {
         if !self.contains(day) {

@@ -65,6 +65,8 @@ pub(super) struct MergeTotals {
     pub(super) rows_in: AtomicU64,
     /// Rows left out as duplicates.
     pub(super) duplicates: AtomicU64,
+    /// Rows left out because they were deleted.
+    pub(super) deleted: AtomicU64,
 }
 
 /// Merges `inputs`, oldest rows first, each sorted by [`catalog::schema::sort_columns`] with all columns of [`catalog::schema::rows`].

@@ -6,12 +6,15 @@
 //! [`pick()`] is pure: the snapshot and the time in, plans out. Merging streams; its memory is one batch and one row group per input.
 //!
 //! # Invariants
-//! - A pass never changes an answer: same rows in the same order, without duplicates that a reader leaves out anyway.
-//! - Rows in = rows out + duplicates, or nothing is committed.
+//! - A pass never changes an answer: same rows in the same order, without duplicates that a reader leaves out anyway, and without
+//!   rows that deletes hide.
+//! - Rows in = rows out + duplicates + deleted, or nothing is committed.
 //! - Inputs are not deleted here. [`crate::gc`] does that once no reader can hold snapshot N.
 //! - A lost commit race leaves orphans, which gc removes; there is nothing to undo.
 
+mod clean;
 mod gather;
+mod hiding;
 mod keys;
 mod merge;
 mod nested;
@@ -24,13 +27,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use catalog::manifest::Operation;
-use catalog::{ErrorKind, FileEntry, Table};
+use catalog::{ErrorKind, FileEntry, SnapshotId, Table};
 use futures::StreamExt;
 use tokio::time::Instant;
 
 pub(crate) use keys::Keys;
 pub use pick::{Mode, Plan, pick, recency};
 
+use crate::deletes::{Deletes, SelectorLanguage};
 use crate::error::{Error, Result};
 use crate::lake::{BatchStream, Lake};
 use merge::{MergeTotals, merge};
@@ -128,6 +132,12 @@ pub struct CompactReport {
     pub rows_in: u64,
     /// Rows that were left out as duplicates.
     pub duplicates: u64,
+    /// Rows that were left out because they were deleted.
+    pub deleted: u64,
+    /// Files that were looked at because of deletes, and hold no deleted row.
+    pub spared: usize,
+    /// Delete predicates that no file needs any longer.
+    pub deletes_forgotten: usize,
     /// Bytes of the files that died.
     pub bytes_in: u64,
     /// Bytes of the files that were made.
@@ -143,6 +153,10 @@ pub struct Merged {
     pub rows_in: u64,
     /// Rows that were left out as duplicates.
     pub duplicates: u64,
+    /// Rows that were left out because they were deleted.
+    pub deleted: u64,
+    /// Nothing of the input was hidden: it stays, and there is no new file.
+    pub is_spared: bool,
 }
 
 /// Runs compaction passes. Merging is CPU work: give it a runtime of its own, or a machine.
@@ -150,12 +164,13 @@ pub struct Merged {
 pub struct Compactor {
     lake: Arc<Lake>,
     config: CompactConfig,
+    language: Arc<dyn SelectorLanguage>,
 }
 
 impl Compactor {
-    /// A compactor of `lake`. Does nothing by itself.
-    pub fn new(lake: Arc<Lake>, config: CompactConfig) -> Self {
-        Self { lake, config }
+    /// A compactor of `lake`, whose delete predicates `language` reads. Does nothing by itself.
+    pub fn new(lake: Arc<Lake>, config: CompactConfig, language: Arc<dyn SelectorLanguage>) -> Self {
+        Self { lake, config, language }
     }
 
     /// One pass over what is due, as far as `budget` goes. Call again at once while [`CompactReport::remaining`] is not 0 and
@@ -172,10 +187,23 @@ impl Compactor {
     /// # Errors
     /// As [`Compactor::run_once`].
     pub async fn force(&self) -> Result<CompactReport> {
+        self.all(Mode::Force).await
+    }
+
+    /// Merges what is due and rewrites every file that holds deleted rows, in as many passes as it takes.
+    ///
+    /// # Errors
+    /// As [`Compactor::run_once`].
+    pub async fn clean(&self) -> Result<CompactReport> {
+        self.all(Mode::Clean).await
+    }
+
+    async fn all(&self, mode: Mode) -> Result<CompactReport> {
         let mut total = CompactReport::default();
         loop {
-            let pass = self.pass(Mode::Force, CompactBudget::UNLIMITED).await?;
-            let progress = pass.jobs > 0;
+            let pass = self.pass(mode, CompactBudget::UNLIMITED).await?;
+            // A lost race is somebody else's progress.
+            let progress = pass.jobs > 0 || pass.conflicts > 0;
             total.add(pass);
             if !progress {
                 return Ok(total);
@@ -202,7 +230,18 @@ impl Compactor {
             metrics::histogram!("telelake_compact_job_seconds").record(started.elapsed().as_secs_f64());
         }
         metrics::gauge!("telelake_compact_jobs_waiting").set(report.remaining as f64);
+        report.deletes_forgotten = self.forget_deletes().await?;
         Ok(report)
+    }
+
+    /// Lets the manifest forget the delete predicates that no file needs.
+    async fn forget_deletes(&self) -> Result<usize> {
+        let ids = self.lake.catalog().snapshot().spent_deletes();
+        let spent = ids.len();
+        if spent > 0 {
+            self.lake.catalog().commit(vec![Operation::ForgetDeletes { ids }]).await?;
+        }
+        Ok(spent)
     }
 
     /// Carries out one plan and commits it.
@@ -211,24 +250,47 @@ impl Compactor {
     /// Of kind [`ErrorKind::Conflict`] when an input has died meanwhile: plan again. Otherwise what the store, the files or the
     /// manifest say. The inputs stay live in every case; files that were written are orphans.
     pub async fn compact(&self, plan: &Plan) -> Result<Merged> {
+        let hidden = Arc::new(clean::hidden(&self.lake, plan, &*self.language).await?);
+        if clean::changes_nothing(&self.lake, plan, &hidden).await? {
+            return self.spare(plan).await;
+        }
         let totals = Arc::new(MergeTotals::default());
-        let merged = self.merged(plan, &totals)?;
+        let merged = self.merged(plan, &hidden, &totals)?;
         let (tenant, table, day) = (&plan.tenant, plan.table, plan.partition.day);
         let file_bytes = self.config.file_bytes_max;
         let outputs = self.lake.write_sorted(tenant, table, plan.level, plan.partition, merged, file_bytes).await?;
         fail::fail_point!("compact::after_write");
-        let (rows_in, duplicates) = (totals.rows_in.load(Ordering::Relaxed), totals.duplicates.load(Ordering::Relaxed));
-        check_rows(plan, rows_in, duplicates, &outputs)?;
+        let merged = Merged {
+            rows_in: totals.rows_in.load(Ordering::Relaxed),
+            duplicates: totals.duplicates.load(Ordering::Relaxed),
+            deleted: totals.deleted.load(Ordering::Relaxed),
+            is_spared: false,
+            outputs,
+        };
+        check_rows(plan, &merged)?;
         let inputs = plan.inputs.iter().map(|file| file.id).collect();
-        let replace = Operation::ReplaceFiles { tenant: tenant.clone(), table, day, inputs, outputs: outputs.clone() };
-        self.lake.catalog().commit(vec![replace]).await?;
+        let (tenant, outputs) = (tenant.clone(), merged.outputs.clone());
+        let cleaned = (!plan.deletes.is_empty()).then_some(plan.snapshot);
+        self.lake.catalog().commit(vec![Operation::ReplaceFiles { tenant, table, day, inputs, outputs, cleaned }]).await?;
         fail::fail_point!("compact::after_commit");
-        Ok(Merged { outputs, rows_in, duplicates })
+        Ok(merged)
     }
 
-    /// The rows of all inputs in order, without duplicates, with the columns that only compaction fills.
-    fn merged(&self, plan: &Plan, totals: &Arc<MergeTotals>) -> Result<BatchStream> {
-        let inputs = plan.inputs.iter().map(|file| self.lake.read_through(Arc::clone(file))).collect::<Result<Vec<_>>>()?;
+    /// Notes that nothing of the inputs is hidden, so that they are not picked again.
+    async fn spare(&self, plan: &Plan) -> Result<Merged> {
+        let (tenant, table, day) = (plan.tenant.clone(), plan.table, plan.partition.day);
+        let ids = plan.inputs.iter().map(|file| file.id).collect();
+        self.lake.catalog().commit(vec![Operation::CleanFiles { tenant, table, day, ids, cleaned: plan.snapshot }]).await?;
+        Ok(Merged { outputs: Vec::new(), rows_in: 0, duplicates: 0, deleted: 0, is_spared: true })
+    }
+
+    /// The rows of all inputs in order, without `hidden` ones and duplicates, with the columns that only compaction fills.
+    fn merged(&self, plan: &Plan, hidden: &Arc<Deletes>, totals: &Arc<MergeTotals>) -> Result<BatchStream> {
+        let input = |(file, added): (&Arc<FileEntry>, &SnapshotId)| {
+            let rows = self.lake.read_through(Arc::clone(file))?;
+            Ok(clean::without_hidden(rows, hidden, *added, totals))
+        };
+        let inputs = plan.inputs.iter().zip(&plan.added).map(input).collect::<Result<Vec<_>>>()?;
         let merged = merge(plan.table, inputs, Arc::clone(totals));
         Ok(match plan.table {
             Table::Spans => nested::number_spans(merged).boxed(),
@@ -238,14 +300,16 @@ impl Compactor {
 }
 
 /// No row may be lost or invented, whatever went wrong in reading, merging or writing.
-fn check_rows(plan: &Plan, rows_in: u64, duplicates: u64, outputs: &[FileEntry]) -> Result<()> {
+fn check_rows(plan: &Plan, merged: &Merged) -> Result<()> {
+    let Merged { outputs, rows_in, duplicates, deleted, .. } = merged;
     let expected: u64 = plan.inputs.iter().map(|file| file.rows).sum();
     let written: u64 = outputs.iter().map(|file| file.rows).sum();
-    if rows_in == expected && rows_in.checked_sub(duplicates) == Some(written) {
+    if *rows_in == expected && rows_in.checked_sub(duplicates + deleted) == Some(written) {
         return Ok(());
     }
     let reason = format!(
-        "compaction of {} {} in {}: the manifest says {expected} rows, {rows_in} were read, {duplicates} were duplicates, {written} were written",
+        "compaction of {} {} in {}: the manifest says {expected} rows, {rows_in} were read, {duplicates} were duplicates, {deleted} were \
+         deleted, {written} were written",
         plan.tenant,
         plan.table,
         plan.partition.path()
@@ -257,6 +321,11 @@ impl CompactReport {
     fn note(&mut self, plan: &Plan, result: Result<Merged>) {
         let count = |result: &'static str| metrics::counter!("telelake_compact_jobs_total", "result" => result).increment(1);
         match result {
+            Ok(merged) if merged.is_spared => {
+                self.jobs += 1;
+                self.spared += plan.inputs.len();
+                count("spared");
+            }
             Ok(merged) => {
                 let bytes_out: u64 = merged.outputs.iter().map(|file| file.bytes).sum();
                 self.jobs += 1;
@@ -264,12 +333,14 @@ impl CompactReport {
                 self.files_out += merged.outputs.len();
                 self.rows_in += merged.rows_in;
                 self.duplicates += merged.duplicates;
+                self.deleted += merged.deleted;
                 self.bytes_in += plan.bytes();
                 self.bytes_out += bytes_out;
                 count("ok");
                 let table = plan.table.name();
                 metrics::counter!("telelake_compact_rows_total", "table" => table).increment(merged.rows_in);
                 metrics::counter!("telelake_compact_duplicates_total", "table" => table).increment(merged.duplicates);
+                metrics::counter!("telelake_compact_deleted_total", "table" => table).increment(merged.deleted);
                 metrics::counter!("telelake_compact_read_bytes_total", "table" => table).increment(plan.bytes());
                 metrics::counter!("telelake_compact_written_bytes_total", "table" => table).increment(bytes_out);
             }
@@ -297,6 +368,9 @@ impl CompactReport {
         self.files_out += pass.files_out;
         self.rows_in += pass.rows_in;
         self.duplicates += pass.duplicates;
+        self.deleted += pass.deleted;
+        self.spared += pass.spared;
+        self.deletes_forgotten += pass.deletes_forgotten;
         self.bytes_in += pass.bytes_in;
         self.bytes_out += pass.bytes_out;
     }

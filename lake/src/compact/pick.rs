@@ -8,22 +8,24 @@
 //!
 //! Which of two equal rows is newer is told by [`recency`]. So a plan either takes the oldest L0 files of a partition (what remains of L0
 //! is newer than the output) or all L0 files and the newest L1 files (what remains of L1 is older).
-//! Files that a delete predicate hides rows of are only merged with files that the same predicates hide rows of.
+//! What deletes add to this is in [`super::hiding`].
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use catalog::manifest::Leaf;
+use catalog::manifest::DeletePredicate;
 use catalog::{FileEntry, FileId, Level, Partition, Snapshot, SnapshotId, Table, TenantId, Timestamp};
 
 use super::CompactConfig;
+use super::hiding::Hiding;
 
 /// When work is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// What is due by the settings.
     Due,
+    /// That, and every file with rows that deletes hide.
+    Clean,
     /// Everything to level 2 now, days that are not over included.
     Force,
 }
@@ -41,6 +43,12 @@ pub struct Plan {
     pub level: Level,
     /// In the order of [`recency`]: of equal rows, the one of the later input is the newer.
     pub inputs: Vec<Arc<FileEntry>>,
+    /// For each input the snapshot that brought its rows.
+    pub added: Vec<SnapshotId>,
+    /// What may hide rows of the inputs: these rows are left out.
+    pub deletes: Vec<DeletePredicate>,
+    /// The snapshot that was planned with.
+    pub snapshot: SnapshotId,
 }
 
 impl Plan {
@@ -64,61 +72,43 @@ pub fn recency(file: &FileEntry) -> (std::cmp::Reverse<Level>, FileId) {
 pub fn pick(snapshot: &Snapshot, now: Timestamp, config: &CompactConfig, mode: Mode) -> Vec<Plan> {
     let mut plans = Vec::new();
     for (tenant, table, day, leaf) in snapshot.leaves() {
-        let picker = Picker { tenant, table, now, config, mode };
-        let day = Partition { day, slice: None };
+        let picker = Picker { tenant, table, snapshot: snapshot.id(), now, config, mode };
+        let hiding = Hiding::of(snapshot, tenant, table, day, leaf);
+        let mut of_leaf: Vec<Plan> = Vec::new();
         let mut before: Option<Level> = None;
-        for files in by_deletes(snapshot, tenant, table, day, leaf).into_values() {
+        for files in hiding.groups() {
             let mut picked = Vec::new();
-            picker.pick_day(day, &files, &mut picked);
+            picker.pick_day(Partition { day, slice: None }, &files, &hiding, &mut picked);
             // Newer rows must not come to lie on a higher level than older ones.
-            plans.extend(picked.into_iter().filter(|plan| before.is_none_or(|lowest| lowest >= plan.level)));
+            of_leaf.extend(picked.into_iter().filter(|plan| before.is_none_or(|lowest| lowest >= plan.level)));
             before = files.iter().map(|file| file.level).chain(before).min();
         }
+        hiding.cover(&picker, &mut of_leaf);
+        plans.append(&mut of_leaf);
     }
     // Low levels first: they hold the newest rows and the most files. Then whatever removes most files.
     plans.sort_by_key(|plan| (plan.level, std::cmp::Reverse(plan.inputs.len())));
     plans
 }
 
-/// The files of a day by the delete predicates that hide rows of theirs, most predicates first. A file takes over the predicates of what it
-/// was made of, so that only files with the same ones may be merged: else rows that came after a delete would be hidden too.
-fn by_deletes(
-    snapshot: &Snapshot,
-    tenant: &TenantId,
-    table: Table,
-    day: Partition,
-    leaf: &Leaf,
-) -> BTreeMap<Reverse<usize>, Vec<Arc<FileEntry>>> {
-    let deletes: Vec<_> = snapshot
-        .delete_predicates(tenant)
-        .filter(|delete| !table.is_dictionary() && delete.signal == table.signal() && delete.time.overlaps(day.range()))
-        .collect();
-    let mut files: BTreeMap<Reverse<usize>, Vec<Arc<FileEntry>>> = BTreeMap::new();
-    for file in leaf.files() {
-        let added = leaf.added_of(file.id).unwrap_or(SnapshotId::MAX);
-        let hiding = deletes.iter().filter(|delete| delete.since >= added).count();
-        files.entry(Reverse(hiding)).or_default().push(Arc::clone(file));
-    }
-    files
-}
-
-struct Picker<'a> {
+pub(super) struct Picker<'a> {
     tenant: &'a TenantId,
     table: Table,
-    now: Timestamp,
-    config: &'a CompactConfig,
-    mode: Mode,
+    snapshot: SnapshotId,
+    pub(super) now: Timestamp,
+    pub(super) config: &'a CompactConfig,
+    pub(super) mode: Mode,
 }
 
 impl Picker<'_> {
-    fn pick_day(&self, day: Partition, files: &[Arc<FileEntry>], plans: &mut Vec<Plan>) {
+    fn pick_day(&self, day: Partition, files: &[Arc<FileEntry>], hiding: &Hiding<'_>, plans: &mut Vec<Plan>) {
         let closed = self.mode == Mode::Force || self.now > day.range().end.saturating_add(self.config.day_delay);
         let (whole, young): (Vec<_>, Vec<_>) = files.iter().cloned().partition(|file| file.level == Level::L2);
         if young.is_empty() {
             return;
         }
         if closed && files.len() <= self.config.inputs_max && self.is_ripe_for_day(&whole, &young) {
-            plans.push(self.plan(day, Level::L2, files.to_vec()));
+            plans.push(self.plan(day, Level::L2, files.to_vec(), hiding));
             return;
         }
         let mut slices: BTreeMap<Partition, Vec<Arc<FileEntry>>> = BTreeMap::new();
@@ -129,7 +119,7 @@ impl Picker<'_> {
             // Files of a day that are no slices are closed with their day.
             let delay = if partition.slice.is_some() { self.config.slice_delay } else { self.config.day_delay };
             let closed = self.mode == Mode::Force || self.now > partition.range().end.saturating_add(delay);
-            plans.extend(self.pick_slice(partition, files, closed));
+            plans.extend(self.pick_slice(partition, files, closed, hiding));
         }
     }
 
@@ -143,7 +133,13 @@ impl Picker<'_> {
             || self.now > oldest.saturating_add(self.config.day_delay)
     }
 
-    fn pick_slice(&self, partition: Partition, mut files: Vec<Arc<FileEntry>>, closed: bool) -> Option<Plan> {
+    fn pick_slice(
+        &self,
+        partition: Partition,
+        mut files: Vec<Arc<FileEntry>>,
+        closed: bool,
+        hiding: &Hiding<'_>,
+    ) -> Option<Plan> {
         files.sort_by_key(|file| recency(file));
         let levels_1 = files.partition_point(|file| file.level == Level::L1);
         let (done, fresh) = files.split_at(levels_1);
@@ -162,7 +158,7 @@ impl Picker<'_> {
         }
         let inputs_max = self.config.inputs_max;
         if fresh.len() >= inputs_max {
-            return Some(self.plan(partition, Level::L1, fresh[..inputs_max].to_vec()));
+            return Some(self.plan(partition, Level::L1, fresh[..inputs_max].to_vec(), hiding));
         }
         let mut first = levels_1;
         let mut bytes = fresh_bytes;
@@ -170,12 +166,14 @@ impl Picker<'_> {
             first -= 1;
             bytes = bytes.saturating_add(files[first].bytes);
         }
-        Some(self.plan(partition, Level::L1, files.split_off(first)))
+        Some(self.plan(partition, Level::L1, files.split_off(first), hiding))
     }
 
-    fn plan(&self, partition: Partition, level: Level, mut inputs: Vec<Arc<FileEntry>>) -> Plan {
+    pub(super) fn plan(&self, partition: Partition, level: Level, mut inputs: Vec<Arc<FileEntry>>, hiding: &Hiding<'_>) -> Plan {
         inputs.sort_by_key(|file| recency(file));
-        Plan { tenant: self.tenant.clone(), table: self.table, partition, level, inputs }
+        let (deletes, added) = hiding.of_inputs(&inputs);
+        let (tenant, table, snapshot) = (self.tenant.clone(), self.table, self.snapshot);
+        Plan { tenant, table, partition, level, inputs, added, deletes, snapshot }
     }
 }
 
@@ -183,7 +181,7 @@ impl Picker<'_> {
 const LATE_SHARE: u64 = 10;
 
 /// When `id` was minted; the beginning of time for an id that does not say.
-fn minted_at(id: FileId) -> Timestamp {
+pub(super) fn minted_at(id: FileId) -> Timestamp {
     let Some(at) = id.get_timestamp() else { return Timestamp::MIN };
     let (seconds, nanos) = at.to_unix();
     let seconds = Timestamp::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));

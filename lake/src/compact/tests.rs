@@ -17,6 +17,7 @@ use proptest::prelude::*;
 use super::merge::{MergeTotals, merge};
 use super::*;
 
+mod deletes;
 mod passes;
 
 /// A sample: metric, sid, ts in ms, value.

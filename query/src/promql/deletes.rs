@@ -3,19 +3,37 @@
 //! ```text
 //! what is in memory becomes files ──► predicates into the manifest ──► answers leave out what they hide of files up to that snapshot
 //! ```
-//! Rows that come later, with whatever times, are not meant and are seen.
+//! Rows that come later, with whatever times, are not meant and are seen. Compaction takes the hidden rows out: see [`lake::deletes`], which
+//! reads selectors by [`DeleteSelectors`].
 
-use catalog::manifest::Operation;
+use catalog::manifest::{DeletePredicate, Operation};
 use catalog::{Signal, TenantId, Timestamp};
+use lake::deletes::SelectorLanguage;
 use promql::ast::{MatchOp, Matcher};
-use promql::parse::quote;
+use promql::parse::{parse_selector, quote};
 
 use super::error::{Error, Result};
 use super::request::DeleteRequest;
+use super::series;
 use crate::engine::Engine;
 
 /// Most delete predicates of one tenant: every query minds them all.
 const PREDICATES_MAX: usize = 1_000;
+
+/// Reads the selectors of delete predicates for the lake.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DeleteSelectors;
+
+impl SelectorLanguage for DeleteSelectors {
+    fn matchers(&self, delete: &DeletePredicate) -> lake::Result<Vec<lake::series::Matcher>> {
+        let unreadable = |reason: String| lake::Error::Selector { delete: delete.id, reason };
+        if delete.signal != Signal::Metrics {
+            return Err(unreadable(format!("it is one of {:?}", delete.signal)));
+        }
+        let matchers = parse_selector(&delete.predicate).map_err(|error| unreadable(error.to_string()))?;
+        series::matchers(&matchers).map_err(|error| unreadable(error.to_string()))
+    }
+}
 
 /// Deletes what `request` selects.
 pub(super) async fn delete(engine: &Engine, tenant: &TenantId, request: &DeleteRequest) -> Result<()> {
@@ -28,7 +46,9 @@ pub(super) async fn delete(engine: &Engine, tenant: &TenantId, request: &DeleteR
         let (found, limit) = (known as u64, PREDICATES_MAX as u64);
         return Err(Error::Limit { name: "of one tenant", what: "delete predicates", found, limit });
     }
-    engine.fresh().settle().await.map_err(|message| Error::Query(crate::Error::Internal { message }))?;
+    let settled = engine.fresh().settle(tenant).await;
+    // Until the commit: from now on rows bring their series' rows along, so that those before may go with the samples.
+    let _settled = settled.map_err(|message| Error::Query(crate::Error::Internal { message }))?;
     let operation = |selector: &Vec<Matcher>| Operation::DeletePredicate {
         id: engine.env().new_uuid(),
         tenant: tenant.clone(),
@@ -58,8 +78,6 @@ fn text(matchers: &[Matcher]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use promql::parse::parse_selector;
-
     use super::*;
 
     #[test]

@@ -29,7 +29,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use catalog::{TenantId, TimeRange};
-use promql::ast::Matcher;
 use promql::labels::Labels;
 use promql::value::RawSeries;
 use tokio::runtime::Handle;
@@ -37,11 +36,14 @@ use tokio::time::Instant;
 
 pub use answer::{Answer, Cardinality, Element, Exemplar, ExemplarSeries, Listed, Metadata, Sample, Series, Stats, Value};
 pub use config::PromqlConfig;
+pub use deletes::DeleteSelectors;
 pub use error::{Error, ErrorType, Result};
 pub use request::{
     DeleteRequest, ExemplarRequest, InstantQuery, MetadataRequest, NewestRequest, RangeQuery, RawRequest, SeriesRequest,
     StatsWanted, TimeMs,
 };
+
+pub(crate) use series::scope as series_scope;
 
 use crate::admission::Admission;
 use crate::engine::Engine;
@@ -120,7 +122,7 @@ impl PromqlEngine {
         self.describe(tenant, &query.into(), Ticket::new(self.config.timeout))
     }
 
-    /// The label sets of series, ascending.
+    /// The label sets of series, ascending. Series whose samples in the time asked for are all deleted are not listed.
     ///
     /// # Errors
     /// A limit, a pattern, storage.
@@ -191,8 +193,8 @@ impl PromqlEngine {
         self.stored(tenant, move |reader| async move { stored::newest(&reader, &request).await }).await
     }
 
-    /// Deletes the samples, histograms and exemplars of series that are acknowledged when it begins: answers leave them out at once. What
-    /// comes later is seen.
+    /// Deletes the samples, histograms and exemplars of series that are acknowledged when it begins: answers leave them out at once, and
+    /// compaction leaves them out of files. What comes later is seen.
     ///
     /// # Errors
     /// Too many deletes of the tenant; the manifest's.
@@ -235,9 +237,4 @@ impl PromqlEngine {
         let work = async move { work(reader).await.map_err(|error| error.explained(&session)) };
         run::run(&self.runtime, ticket, work).await
     }
-}
-
-/// The series of `view` that pass `matchers`: for deletes, which hide their rows from every table.
-pub(crate) async fn series_of(view: &View, matchers: Vec<Matcher>, time: TimeRange) -> Result<Vec<lake::series::Series>> {
-    series::resolve(view, &[matchers], time, view.limits().series_max).await
 }

@@ -90,7 +90,7 @@ impl<'t, 'a> Request<'t, 'a> {
             window: Window::new(config, now_ns),
             minute,
             // A data point of four attributes has about 130 bytes.
-            rows: Rows::new(body_len / 128 + 16, minute),
+            rows: Rows::new(body_len / 128 + 16, minute, tenant.memory.series.rely()),
             waiting: Waiting::default(),
             accepted: 0,
             rejected: Rejected::default(),
@@ -350,8 +350,8 @@ impl<'t, 'a> Request<'t, 'a> {
     /// The rows and the account of what was refused.
     pub(super) fn finish(self) -> Result<Converted, DecodeError> {
         let Self { rows, mut waiting, rejected, accepted, config, .. } = self;
-        let (rows, introduced) = rows.finish()?;
-        waiting.introduced.series = introduced;
+        let (rows, introduced, reliance) = rows.finish()?;
+        waiting.introduced.series(introduced, reliance);
         let pending = if waiting.is_empty() { Vec::new() } else { vec![Pending::other(waiting)] };
         let (rejected, reason) = (rejected.total(), rejected.reason(config));
         // A data point without a time is refused, so that equal bytes are equal events.

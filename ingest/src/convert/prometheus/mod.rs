@@ -156,7 +156,7 @@ impl RemoteWriteConverter {
             now_ms: now.as_millis(),
             without,
             labels: RawLabels::default(),
-            out: Out::new(&self.config, now.as_nanos(), minute, samples),
+            out: Out::new(&self.config, now.as_nanos(), minute, samples, memory.series.rely()),
         };
         match message {
             Message::V1 => request.read_v1(body),

@@ -14,6 +14,7 @@ use crate::convert::series::introduced::Introduced;
 use crate::convert::series::rows::Rows;
 use crate::convert::{Converted, DecodeError, Pending};
 use crate::registry::Series;
+use crate::registry::reliance::Reliance;
 use crate::wire::{Reader, WireError};
 
 /// Series, time in milliseconds.
@@ -41,11 +42,11 @@ pub(super) struct Out<'t> {
 
 impl<'t> Out<'t> {
     /// Nothing yet; room for `samples`.
-    pub(super) fn new(config: &'t RemoteWriteConfig, now_ns: i64, minute: u32, samples: usize) -> Self {
+    pub(super) fn new(config: &'t RemoteWriteConfig, now_ns: i64, minute: u32, samples: usize, reliance: Reliance) -> Self {
         Self {
             config,
             window: Window::new(config, now_ns),
-            rows: Rows::new(samples, minute),
+            rows: Rows::new(samples, minute, reliance),
             introduced: Introduced::default(),
             written: Written::default(),
             refused: Refused::default(),
@@ -140,8 +141,8 @@ impl<'t> Out<'t> {
     /// The rows, what was written, and what the sender is told.
     pub(super) fn finish(self, keeps_silent: bool) -> Result<Taken, DecodeError> {
         let Self { rows, mut introduced, written, refused, config, .. } = self;
-        let (rows, series) = rows.finish()?;
-        introduced.series = series;
+        let (rows, series, reliance) = rows.finish()?;
+        introduced.series(series, reliance);
         let pending = if introduced.is_empty() { Vec::new() } else { vec![Pending::other(introduced)] };
         let rejected = refused.total();
         let reason = refused.finish(config, keeps_silent);

@@ -15,10 +15,11 @@ use super::exemplars::{Exemplar, ExemplarRows};
 use super::histograms::{HistogramRows, HistogramSample};
 use super::introduced::SeriesDay;
 use crate::registry::Series;
+use crate::registry::reliance::Reliance;
 use crate::registry::series::day_of;
 
-/// The batches of a request, none empty, and the series whose rows are among them.
-pub(crate) type Finished = (Vec<(Table, RecordBatch)>, Vec<SeriesDay>);
+/// The batches of a request, none empty, the series whose rows are among them, and what made others be left out.
+pub(crate) type Finished = (Vec<(Table, RecordBatch)>, Vec<SeriesDay>, Reliance);
 
 /// The few names of a request as dictionary values.
 #[derive(Debug, Default)]
@@ -119,6 +120,7 @@ pub(super) fn text_map(id: i32) -> MapBuilder<StringBuilder, StringBuilder> {
 pub(crate) struct Rows {
     /// Minutes since the epoch, for the series that get samples.
     minute: u32,
+    reliance: Reliance,
     samples: Head,
     values: Vec<f64>,
     starts: StartTimes,
@@ -137,9 +139,10 @@ pub(crate) struct Times {
 
 impl Rows {
     /// No rows; room for `samples` of them.
-    pub(crate) fn new(samples: usize, minute: u32) -> Self {
+    pub(crate) fn new(samples: usize, minute: u32, reliance: Reliance) -> Self {
         Self {
             minute,
+            reliance,
             samples: Head::with_capacity(samples),
             values: Vec::with_capacity(samples),
             starts: StartTimes::with_capacity(samples),
@@ -185,7 +188,7 @@ impl Rows {
     pub(crate) fn seen(&mut self, series: &Arc<Series>, ts: i64) {
         series.touch(self.minute);
         let day = day_of(ts);
-        if !series.is_stored(day) {
+        if !series.is_stored(day, &self.reliance) {
             self.series.introduce(series, day, ts);
         }
     }
@@ -207,7 +210,7 @@ impl Rows {
         add(Table::Histograms, self.histograms.finish()?)?;
         add(Table::Exemplars, self.exemplars.finish()?)?;
         add(Table::Metadata, self.metadata.finish()?)?;
-        Ok((batches, introduced))
+        Ok((batches, introduced, self.reliance))
     }
 }
 

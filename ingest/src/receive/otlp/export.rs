@@ -11,7 +11,7 @@ use super::status::ExportError;
 use super::{OtlpState, json};
 use crate::convert::{Convert, Converted};
 use crate::receive::body::{Encoding, Received};
-use crate::sink::Append;
+use crate::sink::{Append, Appended};
 
 /// Bodies up to this size are converted where they arrive; larger ones, and all compressed ones, on the threads for blocking work.
 const INLINE_BYTES_MAX: usize = 16 << 10;
@@ -129,8 +129,10 @@ impl OtlpState {
         let rows = std::mem::take(&mut converted.rows);
         if !rows.is_empty() {
             let fingerprint = (!converted.undated).then_some(fingerprint);
-            self.sink.append(Append { tenant, fingerprint, rows }).await?;
-            converted.confirm();
+            // A repetition's own rows were not stored: what it introduces, others have to.
+            if self.sink.append(Append { tenant, fingerprint, rows }).await? == Appended::Stored {
+                converted.confirm();
+            }
         }
         let count = |what: &'static str, n: u64| {
             metrics::counter!("telelake_receive_records_total", "signal" => signal_name(signal), "outcome" => what).increment(n);

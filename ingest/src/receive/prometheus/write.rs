@@ -12,7 +12,7 @@ use super::answer::{self, WriteError};
 use super::protocol::negotiate;
 use crate::convert::prometheus::{Message, Taken};
 use crate::receive::body::{self, BodyError, Encoding, Received};
-use crate::sink::Append;
+use crate::sink::{Append, Appended};
 
 /// Bodies up to this size, compressed, are converted where they arrive; larger ones on the threads for blocking work. Less than half
 /// a millisecond: such a body may be 20 times as large.
@@ -70,8 +70,10 @@ impl PrometheusState {
         };
         let rows = std::mem::take(&mut taken.converted.rows);
         if !rows.is_empty() {
-            self.otlp.sink.append(Append { tenant, fingerprint: Some(fingerprint), rows }).await?;
-            taken.converted.confirm();
+            // A repetition's own rows were not stored: what it introduces, others have to.
+            if self.otlp.sink.append(Append { tenant, fingerprint: Some(fingerprint), rows }).await? == Appended::Stored {
+                taken.converted.confirm();
+            }
         }
         Ok(taken)
     }

@@ -1,7 +1,7 @@
 //! Whole passes over a lake on a store: compaction, retention, gc and check together.
 
 use catalog::env::fixed::{ManualClock, SeededEntropy, env};
-use catalog::manifest::{Catalog, CatalogConfig};
+use catalog::manifest::{Catalog, CatalogConfig, DeletePredicate};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -12,16 +12,30 @@ use crate::config::LakeConfig;
 use crate::gc::{self, GcConfig};
 use crate::retention::{self, Keep, RetentionConfig};
 use crate::scan::ScanSpec;
+use crate::series::{MatchOp, Matcher};
 use crate::store::{FaultStore, Faults, LocalStore, RetryPolicy, RetryStore};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-struct World {
-    lake: Arc<Lake>,
-    clock: Arc<ManualClock>,
-    tenant: TenantId,
+/// Predicates that are the pattern of a metric's name.
+#[derive(Debug)]
+pub(super) struct MetricNames;
+
+impl SelectorLanguage for MetricNames {
+    fn matchers(&self, delete: &DeletePredicate) -> Result<Vec<Matcher>> {
+        if delete.predicate == "?" {
+            return Err(Error::Selector { delete: delete.id, reason: "of the future".to_owned() });
+        }
+        Ok(vec![Matcher::new("__name__", MatchOp::Regex, delete.predicate.as_str())?])
+    }
+}
+
+pub(super) struct World {
+    pub(super) lake: Arc<Lake>,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) tenant: TenantId,
 }
 
 impl World {
@@ -32,12 +46,12 @@ impl World {
         Self { lake, clock, tenant: TenantId::anonymous() }
     }
 
-    async fn in_memory(seed: u64) -> Self {
+    pub(super) async fn in_memory(seed: u64) -> Self {
         Self::open(Arc::new(InMemory::new()), seed).await
     }
 
     /// Flushes rows as the ingester would: files of level 0 in one commit.
-    async fn flush(&self, table: Table, rows: RecordBatch) {
+    pub(super) async fn flush(&self, table: Table, rows: RecordBatch) {
         let files = self.lake.write(&self.tenant, table, Level::L0, vec![rows]).await.expect("write");
         let add = |file| Operation::AddFile { file: Box::new(file) };
         self.lake.catalog().commit(files.into_iter().map(add).collect()).await.expect("commit");
@@ -54,13 +68,13 @@ impl World {
         }
     }
 
-    fn files(&self, table: Table) -> Vec<Arc<FileEntry>> {
+    pub(super) fn files(&self, table: Table) -> Vec<Arc<FileEntry>> {
         let mut files = self.lake.catalog().snapshot().files(&self.tenant, table, TimeRange::ALL);
         files.sort_by_key(|file| recency(file));
         files
     }
 
-    async fn rows(&self, file: &Arc<FileEntry>) -> Vec<RecordBatch> {
+    pub(super) async fn rows(&self, file: &Arc<FileEntry>) -> Vec<RecordBatch> {
         let schema = schema::rows(file.table);
         let all = ScanSpec::all(schema.fields().iter().map(|field| field.name().clone()));
         self.lake.scan(Arc::clone(file), all).expect("scan").try_collect().await.expect("rows")
@@ -77,12 +91,12 @@ impl World {
         answer
     }
 
-    fn compactor(&self) -> Compactor {
-        Compactor::new(Arc::clone(&self.lake), CompactConfig::default())
+    pub(super) fn compactor(&self) -> Compactor {
+        Compactor::new(Arc::clone(&self.lake), CompactConfig::default(), Arc::new(MetricNames))
     }
 
     #[track_caller]
-    fn no_failures(report: &CompactReport) {
+    pub(super) fn no_failures(report: &CompactReport) {
         assert_eq!(report.failures, [""; 0]);
     }
 }

@@ -206,6 +206,38 @@ fn the_series_limit_is_told() {
     assert_eq!(taken.converted.reason.as_deref(), Some(said));
 }
 
+/// What is acknowledged after a delete must not need rows of series that the delete may take away.
+#[tokio::test]
+async fn series_come_with_their_rows_again_after_a_delete() {
+    let (env, _) = fixed::env(Timestamp::from_secs(NOW_S), 7);
+    let registry = SeriesRegistry::new(RegistryConfig::default());
+    let converter = RemoteWriteConverter::new(RemoteWriteConfig::default(), Arc::clone(&registry), env);
+    let send = || converter.v1(&request(vec![series(&UP, &[NOW])]));
+    let introduces = |taken: &Taken| taken.converted.rows.iter().any(|(table, _)| *table == Table::Series);
+    let mut first = send();
+    assert!(introduces(&first));
+    first.converted.confirm();
+    let mut known = send();
+    assert!(!introduces(&known), "it is known");
+
+    let tenant = TenantId::anonymous();
+    let mut suspending = Box::pin(registry.suspend(&tenant));
+    assert!(futures::poll!(suspending.as_mut()).is_pending(), "a request relies on it and is not acknowledged yet");
+    let mut meanwhile = send();
+    assert!(introduces(&meanwhile));
+    known.converted.confirm();
+    let suspended = suspending.await;
+    let late = send();
+    meanwhile.converted.confirm();
+    assert!(introduces(&send()), "nothing is remembered meanwhile");
+    drop(suspended);
+    drop(late); // it failed
+    let mut after = send();
+    assert!(introduces(&after), "what was remembered before is forgotten");
+    after.converted.confirm();
+    assert!(!introduces(&send()));
+}
+
 struct Pair {
     converter: Arc<RemoteWriteConverter>,
     clock: Arc<ManualClock>,
