@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use catalog::{Table, TenantId};
 use promql::parse::parse_selector;
-use query::promql::{ErrorType, MetadataRequest, PromqlConfig, PromqlEngine, SeriesRequest, TimeMs};
+use query::promql::{DeleteRequest, ErrorType, MetadataRequest, PromqlConfig, PromqlEngine, SeriesRequest, TimeMs};
 use serde_json::json;
 use support::{NEW_YEAR_MS, World, sample, series, tenant};
 
@@ -127,4 +127,58 @@ async fn cardinality_counts_each_series_once() {
     assert_eq!(counted.series_by_metric, [("up".to_owned(), 2)]);
     assert_eq!(counted.series_by_pair, [("job=api".to_owned(), 3)]);
     assert_eq!(counted.time_ms, Some((NEW_YEAR_MS + 10_000, NEW_YEAR_MS + 10_000)));
+}
+
+/// Seconds of the new year, both included.
+fn seconds(from: i64, to: i64) -> TimeMs {
+    TimeMs { start_ms: NEW_YEAR_MS + from * 1_000, end_ms: NEW_YEAR_MS + to * 1_000 }
+}
+
+#[tokio::test]
+async fn series_without_a_sample_left_are_not_listed() {
+    let (world, a) = (World::new().await, tenant("a"));
+    let engine = engine(&world, PromqlConfig::default());
+    let dictionary =
+        [("up", 1, "api"), ("up", 2, "db"), ("down", 3, "db")].map(|(m, sid, job)| series(m, sid, json!({"job": job})));
+    world.commit(&a, Table::Series, json!(dictionary)).await;
+    let samples = [("up", 1, 10), ("up", 1, 100), ("up", 2, 10), ("down", 3, 10)].map(|(m, sid, at)| sample(m, sid, at, 1.0));
+    world.commit(&a, Table::Samples, json!(samples)).await;
+    let delete = async |selector: &str, time: TimeMs| {
+        let selectors = vec![parse_selector(selector).unwrap()];
+        engine.delete_series(&a, DeleteRequest { selectors, time }).await.unwrap();
+    };
+    let jobs = async |selectors: &[&str], time: TimeMs| {
+        let listed = engine.series(&a, request(selectors, time, 0)).await.unwrap().items;
+        let values = engine.label_values(&a, "job", request(selectors, time, 0)).await.unwrap().items;
+        let distinct: std::collections::BTreeSet<String> = listed.iter().map(|labels| labels.get("job").to_owned()).collect();
+        assert_eq!(values, distinct.into_iter().collect::<Vec<_>>());
+        let names = engine.label_names(&a, request(selectors, time, 0)).await.unwrap().items;
+        assert_eq!(names.is_empty(), listed.is_empty());
+        listed.iter().map(|labels| format!("{}:{}", labels.metric(), labels.get("job"))).collect::<Vec<_>>()
+    };
+    let in_sql = async || support::cells(&world.sql(&a, "SELECT sid FROM series ORDER BY sid").await).concat();
+    let all = seconds(0, 1_000);
+
+    delete(r#"up{job="db"}"#, TimeMs::default()).await;
+    assert_eq!(jobs(&["up"], all).await, ["up:api"], "at once");
+    assert_eq!(jobs(&[], all).await, ["down:db", "up:api"]);
+    assert_eq!((in_sql().await, engine.cardinality(&a, 0).await.unwrap().series), (vec!["1".to_owned(), "3".to_owned()], 2));
+    delete("up", seconds(0, 50)).await;
+    assert_eq!(jobs(&["up"], seconds(0, 50)).await, [""; 0], "nothing is left in the time asked for");
+    assert_eq!(jobs(&["up"], all).await, ["up:api"], "one sample is left");
+    assert_eq!(jobs(&[], seconds(0, 50)).await, ["down:db"]);
+    assert_eq!(jobs(&[], seconds(60, 70)).await, ["down:db", "up:api"], "to the day where nothing was deleted");
+
+    world.compact().await;
+    assert_eq!((jobs(&[], all).await, in_sql().await.len()), (vec!["down:db".to_owned(), "up:api".to_owned()], 2));
+    assert_eq!(world.lake.catalog().snapshot().delete_predicates(&a).count(), 0, "no file needs them");
+
+    delete("down", TimeMs::default()).await;
+    world.buffer(&a, Table::Series, json!([series("up", 2, json!({"job": "db"})), series("down", 3, json!({"job": "db"}))]));
+    world.buffer(&a, Table::Samples, json!([sample("up", 2, 10, 2.0), sample("down", 3, 10, 2.0)]));
+    assert_eq!(jobs(&[], all).await, ["down:db", "up:api", "up:db"], "what came later is there");
+    world.flush(&a).await;
+    world.compact().await;
+    assert_eq!(jobs(&[], all).await, ["down:db", "up:api", "up:db"]);
+    assert_eq!(support::cells(&world.sql(&a, "SELECT count(*) FROM metrics").await), [["3".to_owned()]]);
 }

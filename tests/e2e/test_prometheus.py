@@ -11,8 +11,9 @@ import urllib.parse
 import pytest
 
 import promdata
-from node import HttpError, Node, http
+from node import BIN, HttpError, Node, http
 from promdata import END_S, START_S
+from remote_write import START_MS, V1, request_1, sample, series_1
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -261,3 +262,66 @@ def test_answers_survive_flush_compaction_and_restart(shop):
     shop.kill()
     shop.restart()
     assert ask() == before
+
+
+def test_deleted_series_are_gone_for_good(tmp_path):
+    settings = {"TELELAKE__PROMETHEUS__ADMIN_API": "true"}
+    with Node(tmp_path / "node", env=settings) as node:
+        at = START_MS
+
+        def write(metric, job, *times):
+            body = request_1(series_1([("__name__", metric), ("job", job)], [sample(n, ts) for n, ts in enumerate(times)]))
+            http("POST", node.url("prometheus", "/api/v1/write"), body, V1)
+
+        def admin(verb, **parameters):
+            encoded = urllib.parse.urlencode({k.replace("match", "match[]"): v for k, v in parameters.items()})
+            return http("POST", node.url("prometheus", f"/api/v1/admin/tsdb/{verb}"), encoded.encode(), FORM)[0]
+
+        def jobs():
+            values = api(node, "query", query="count by (job) (count_over_time({__name__=~'kept|gone'}[10m]))", time=at / 1000 + 60)
+            found = sorted(one["metric"]["job"] for one in values["result"])
+            assert sorted(one["job"] for one in api(node, "series", match="{__name__=~'kept|gone'}", start=at / 1000)) == found
+            assert api(node, "label/job/values", start=at / 1000) == found
+            return found
+
+        def stored():
+            rows = node.sql('select "table" as t, sum(rows) as rows from system.files group by 1')
+            return {row["t"]: row["rows"] for row in rows}
+
+        write("kept", "a", *range(at, at + 10_000, 1000))
+        write("gone", "b", *range(at, at + 10_000, 1000))
+        node.admin("flush")
+        assert (jobs(), stored()) == (["a", "b"], {"samples": 20, "series": 2})
+        # The second half is in the log and in memory when it is deleted.
+        write("gone", "b", *range(at + 10_000, at + 20_000, 1000))
+        assert admin("delete_series", match="gone") == 204
+        assert jobs() == ["a"]
+        assert stored() == {"samples": 30, "series": 2}, "hidden, not gone"
+        assert admin("clean_tombstones") == 204
+        assert (jobs(), stored()) == (["a"], {"samples": 10, "series": 1})
+        assert node.sql("select count(*) as n from series")[0]["n"] == 1
+
+        node.kill()
+        node.restart()
+        assert (jobs(), stored()) == (["a"], {"samples": 10, "series": 1})
+        # The same times again: they came later.
+        write("gone", "b", at, at + 1000)
+        assert jobs() == ["a", "b"]
+        node.admin("flush")
+        node.admin("compact")
+        assert (jobs(), stored()) == (["a", "b"], {"samples": 12, "series": 2})
+        # The receiver knows the series; its labels come along nevertheless when it is heard of again after a delete.
+        assert admin("delete_series", match="gone") == 204
+        assert jobs() == ["a"]
+        write("gone", "b", at + 5000)
+        assert admin("clean_tombstones") == 204
+        node.admin("flush")
+        assert (jobs(), stored()) == (["a", "b"], {"samples": 11, "series": 2})
+        assert node.stop() == 0
+        node.restart()
+        assert jobs() == ["a", "b"]
+        inspected = subprocess.run([BIN, "inspect", "--data", node.data, "--format", "json"], capture_output=True, check=True).stdout
+        rows = {}
+        for row in json.loads(inspected)["tables"]:
+            rows[row["table"]] = rows.get(row["table"], 0) + row["rows"]
+        assert rows == stored() == {"samples": 11, "series": 2}

@@ -8,13 +8,15 @@ use promql::labels::NAME;
 
 use super::answer::Cardinality;
 use super::error::Result;
+use crate::scan::layout::whole_days;
 use crate::view::View;
 
 /// The cardinality of the series of the days of `time`; at most `limit` entries per list.
 pub(crate) async fn count(view: &View, time: TimeRange, limit: usize) -> Result<Cardinality> {
     let scope = super::series::scope(view, time)?;
     let tables = view.lake().series().tables(&scope).await?;
-    let mut seen: HashSet<i64> = HashSet::new();
+    let gone = super::series::gone(view, whole_days(time)).await?;
+    let mut seen: HashSet<i64> = gone.into_iter().collect();
     let series: Vec<_> = tables.iter().flat_map(|table| table.iter()).filter(|series| seen.insert(series.id())).collect();
     let mut metrics: HashMap<&str, u64> = HashMap::new();
     let mut pairs: HashMap<(&str, &str), u64> = HashMap::new();

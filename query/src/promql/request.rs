@@ -81,7 +81,7 @@ impl From<TimeMs> for TimeRange {
 pub struct SeriesRequest {
     /// Selectors; none selects every series.
     pub selectors: Vec<Vec<Matcher>>,
-    /// When they existed, to the day.
+    /// When they existed, to the day; to the millisecond for series that were deleted from.
     pub time: TimeMs,
     /// Most items of the answer; 0: all.
     pub limit: usize,

@@ -2,12 +2,14 @@
 //!
 //! Times choose days: a series row stands for its whole day, so that an answer may name series that had no sample at the very times asked
 //! for. Prometheus answers by blocks in the same way.
+//!
+//! Series that a delete predicate selects are looked at more closely: they are listed if they have a sample left in the very times asked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use catalog::{Table, TimeRange};
-use lake::series::{MatchOp, Matcher, Scope, Series};
+use lake::series::{LabelTable, MatchOp, Matcher, Scope, Series};
 use promql::ast;
 use promql::labels::{Labels, NAME};
 use promql::parse::compile_regex;
@@ -15,8 +17,12 @@ use promql::parse::compile_regex;
 use super::answer::Listed;
 use super::error::{Error, Result};
 use super::request::SeriesRequest;
+use crate::scan::deletes;
 use crate::scan::layout::whole_days;
 use crate::view::View;
+
+/// The tables whose rows make a series exist.
+const SAMPLES: [Table; 2] = [Table::Samples, Table::Histograms];
 
 /// The matchers in storage's terms.
 ///
@@ -111,9 +117,29 @@ impl Interner {
     }
 }
 
+/// As [`resolve`], without series of which no sample is left.
+async fn existing(view: &View, request: &SeriesRequest, series_max: u64) -> Result<Vec<Series>> {
+    let time: TimeRange = request.time.into();
+    let mut found = resolve(view, &request.selectors, time, series_max).await?;
+    let ids: HashSet<i64> = found.iter().map(Series::id).collect();
+    let gone = deletes::gone(view, &SAMPLES, time, Some(&ids)).await?;
+    found.retain(|series| !gone.contains(&series.id()));
+    Ok(found)
+}
+
+/// The series of `time` that have no sample left, because of deletes.
+pub(crate) async fn gone(view: &View, time: TimeRange) -> Result<HashSet<i64>> {
+    Ok(deletes::gone(view, &SAMPLES, time, None).await?)
+}
+
+/// Every series of `tables` but `gone` ones.
+fn every<'a>(tables: &'a [Arc<LabelTable>], gone: &'a HashSet<i64>) -> impl Iterator<Item = Series> + 'a {
+    tables.iter().flat_map(|table| table.iter()).filter(|series| !gone.contains(&series.id()))
+}
+
 /// Label sets, ascending.
 pub(crate) async fn list(view: &View, request: &SeriesRequest, series_max: u64) -> Result<Listed<Labels>> {
-    let found = resolve(view, &request.selectors, request.time.into(), series_max).await?;
+    let found = existing(view, request, series_max).await?;
     let mut interner = Interner::default();
     let mut labels: Vec<Labels> = found.iter().map(|series| interner.labels(series)).collect();
     labels.sort_unstable();
@@ -123,33 +149,46 @@ pub(crate) async fn list(view: &View, request: &SeriesRequest, series_max: u64) 
 
 /// Label names, ascending.
 pub(crate) async fn names(view: &View, request: &SeriesRequest, series_max: u64) -> Result<Listed<String>> {
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    let mut add = |series: &Series| {
+        for (name, _) in series.labels().chain((!series.metric().is_empty()).then_some((NAME, ""))) {
+            if !names.contains(name) {
+                names.insert(name.to_owned());
+            }
+        }
+    };
     if request.selectors.is_empty() {
-        let scope = scope(view, request.time.into())?;
-        return Ok(Listed::cut(view.lake().series().label_names(&scope).await?, request.limit));
+        let time = request.time.into();
+        let (scope, gone) = (scope(view, time)?, gone(view, time).await?);
+        if gone.is_empty() {
+            return Ok(Listed::cut(view.lake().series().label_names(&scope).await?, request.limit));
+        }
+        every(&view.lake().series().tables(&scope).await?, &gone).for_each(|series| add(&series));
+    } else {
+        existing(view, request, series_max).await?.iter().for_each(add);
     }
-    let found = resolve(view, &request.selectors, request.time.into(), series_max).await?;
-    let mut names: BTreeSet<&str> = BTreeSet::new();
-    for series in &found {
-        names.extend(series.labels().map(|(name, _)| name));
-    }
-    if found.iter().any(|series| !series.metric().is_empty()) {
-        names.insert(NAME);
-    }
-    Ok(Listed::cut(names.into_iter().map(str::to_owned).collect(), request.limit))
+    Ok(Listed::cut(names.into_iter().collect(), request.limit))
 }
 
 /// The values of the label `name`, ascending.
 pub(crate) async fn values(view: &View, name: &str, request: &SeriesRequest, series_max: u64) -> Result<Listed<String>> {
-    let values = if request.selectors.is_empty() {
-        let scope = scope(view, request.time.into())?;
-        view.lake().series().label_values(&scope, name).await?
-    } else {
-        let found = resolve(view, &request.selectors, request.time.into(), series_max).await?;
-        let value = |series: &'_ Series| -> Option<String> {
-            if name == NAME { Some(series.metric().to_owned()) } else { series.label(name).map(str::to_owned) }
-        };
-        let values: BTreeSet<String> = found.iter().filter_map(value).collect();
-        values.into_iter().collect()
+    let mut values: BTreeSet<String> = BTreeSet::new();
+    let mut add = |series: &Series| {
+        let value = if name == NAME { Some(series.metric()) } else { series.label(name) };
+        if let Some(value) = value.filter(|value| !value.is_empty() && !values.contains(*value)) {
+            values.insert(value.to_owned());
+        }
     };
-    Ok(Listed::cut(values.into_iter().filter(|value| !value.is_empty()).collect(), request.limit))
+    if request.selectors.is_empty() {
+        let time = request.time.into();
+        let (scope, gone) = (scope(view, time)?, gone(view, time).await?);
+        if gone.is_empty() {
+            let values = view.lake().series().label_values(&scope, name).await?;
+            return Ok(Listed::cut(values.into_iter().filter(|value| !value.is_empty()).collect(), request.limit));
+        }
+        every(&view.lake().series().tables(&scope).await?, &gone).for_each(|series| add(&series));
+    } else {
+        existing(view, request, series_max).await?.iter().for_each(add);
+    }
+    Ok(Listed::cut(values.into_iter().collect(), request.limit))
 }
