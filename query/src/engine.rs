@@ -1,6 +1,6 @@
 //! The engine: makes sessions, each of which sees one consistent view of one tenant and nothing else.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use catalog::manifest::SnapshotId;
 use catalog::{Env, TenantId, Timestamp};
@@ -17,6 +17,7 @@ use crate::functions::Functions;
 use crate::interrupt::{Interruptible, StopFlag};
 use crate::memory::{NodePool, QueryPool};
 use crate::namespace::{CATALOG, Namespace, SCHEMA};
+use crate::promql::table::{Language, PromqlFunction};
 use crate::scan::lookup::DictionaryCache;
 use crate::stores::NoStores;
 use crate::view::View;
@@ -31,6 +32,7 @@ pub struct Engine {
     functions: Functions,
     memory: Arc<NodePool>,
     dictionaries: Arc<DictionaryCache>,
+    promql: OnceLock<Arc<Language>>,
 }
 
 /// The session of one query: a DataFusion context that knows one view.
@@ -51,7 +53,8 @@ impl Engine {
         config.validate()?;
         let memory = NodePool::new(config.node_memory_bytes_max);
         let dictionaries = DictionaryCache::new(config.dictionary_cache_bytes);
-        Ok(Arc::new(Self { lake, fresh, env, functions: Functions::new(), memory, dictionaries, config }))
+        let (functions, promql) = (Functions::new(), OnceLock::new());
+        Ok(Arc::new(Self { lake, fresh, env, functions, memory, dictionaries, config, promql }))
     }
 
     /// The settings.
@@ -62,6 +65,11 @@ impl Engine {
     /// Time and chance.
     pub fn env(&self) -> &Env {
         &self.env
+    }
+
+    /// Sessions have the table function `promql` from now on. Once is enough: the first language stays.
+    pub(crate) fn speak(&self, language: Language) {
+        let _known = self.promql.set(Arc::new(language));
     }
 
     /// The lake that it reads.
@@ -121,7 +129,8 @@ impl Engine {
             .with_runtime_env(runtime)
             .with_physical_optimizer_rule(Arc::new(Interruptible(stop.clone())))
             .with_catalog_list(Arc::new(Namespace::new(Arc::clone(&view))));
-        let state = self.functions.install(builder).build();
+        let promql = self.promql.get().map(|language| PromqlFunction::new(Arc::clone(&view), Arc::clone(language), stop.clone()));
+        let state = self.functions.install(builder, promql).build();
         Ok(Session { context: SessionContext::new_with_state(state), view, pool, started: self.env.now(), stop })
     }
 

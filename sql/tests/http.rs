@@ -219,3 +219,18 @@ async fn queries_end_when_cancelled_or_dropped() {
     };
     tokio::time::timeout(Duration::from_secs(10), gone).await.expect("work stops when the client leaves");
 }
+
+/// One slot of either kind: an expression inside a statement takes no turn of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn promql_is_a_table_and_needs_no_second_turn() {
+    let server = Server::with(SqlConfig { queries_max: 1, ..SqlConfig::default() }).await;
+    let config = query::promql::PromqlConfig { queries_max: 1, ..query::promql::PromqlConfig::default() };
+    query::promql::PromqlEngine::new(Arc::clone(&server.world.engine), config, tokio::runtime::Handle::current()).unwrap();
+    let text =
+        "SELECT a.value + b.value AS twice FROM promql('up', '2026-01-01T00:00:15Z') a, promql('up', '2026-01-01T00:00:15Z') b";
+    let answer = server.post("format=csv", text).await;
+    assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, "twice\n4.0\n"));
+    let refused = server.post("format=csv", "SELECT * FROM promql('up{', 0)").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(refused.text.contains("1:4: parse error: unexpected end of input inside braces"), "{}", refused.text);
+}

@@ -14,6 +14,7 @@ use catalog::TenantId;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use lake::{FreshRows, NoFreshRows};
 use query::Engine;
+use query::promql::PromqlEngine;
 use sql::format::{Encoder, Format};
 use sql::{SqlEngine, SqlRequest};
 
@@ -80,8 +81,10 @@ async fn direct(args: SqlArgs) -> Result<(), Failure> {
     let failed = |e: &dyn std::fmt::Display| Failure::failed(e);
     let engine = Engine::new(Arc::clone(&opened.lake), fresh, opened.env.clone(), config.query.clone())
         .map_err(|e| Failure::usage(chain(&e)))?;
-    let sql =
-        SqlEngine::new(engine, config.sql.clone(), tokio::runtime::Handle::current()).map_err(|e| Failure::usage(chain(&e)))?;
+    let runtime = tokio::runtime::Handle::current();
+    // For the table function `promql`.
+    PromqlEngine::new(Arc::clone(&engine), config.promql.clone(), runtime.clone()).map_err(|e| Failure::usage(chain(&e)))?;
+    let sql = SqlEngine::new(engine, config.sql.clone(), runtime).map_err(|e| Failure::usage(chain(&e)))?;
     let request = SqlRequest { text: args.statement, ..SqlRequest::default() };
     let mut rows = sql.execute(&tenant, request).await.map_err(|e| failed(&e))?;
     let mut encoder = Encoder::new(args.format.of_sql(), rows.schema()).map_err(|e| failed(&e))?;

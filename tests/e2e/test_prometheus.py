@@ -325,3 +325,24 @@ def test_deleted_series_are_gone_for_good(tmp_path):
         for row in json.loads(inspected)["tables"]:
             rows[row["table"]] = rows.get(row["table"], 0) + row["rows"]
         assert rows == stored() == {"samples": 11, "series": 2}
+
+
+def test_promql_is_a_table_of_sql(shop):
+    expression = "sum by (job) (rate(http_requests_total[2m]))"
+    text = f"select ts, labels['job'] as job, value from promql('{expression}', {START_S}, {END_S}, '30s') order by job, ts"
+    expected = [(one["metric"]["job"], float(value))
+                for one in api(shop, "query_range", query=expression, start=START_S, end=END_S, step=30)["result"]
+                for _, value in one["values"]]
+    assert expected == [(row["job"], row["value"]) for row in shop.sql(text)]
+    with pytest.raises(HttpError) as refused:
+        shop.sql(f"select * from promql('sum(', {END_S})")
+    assert refused.value.status == 400 and b"1:5: parse error: unclosed left parenthesis" in refused.value.body
+
+    def command(*where):
+        done = subprocess.run([BIN, "sql", text, "--format", "jsonl", *where], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return [(row["job"], row["value"]) for row in map(json.loads, done.stdout.splitlines())]
+
+    assert command("--server", shop.url("gateway")) == expected
+    shop.kill()
+    assert command("--data", shop.data) == expected, "its rows are still in the log"

@@ -15,6 +15,8 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
 
+use crate::promql::table::{self, PromqlFunction};
+
 /// Functions that tell of the node, not of the data.
 const REMOVED: [&str; 2] = ["input_file_name", "file_row_index"];
 
@@ -52,14 +54,18 @@ impl Functions {
         }
     }
 
-    /// Gives them to a session.
-    pub(crate) fn install(&self, builder: SessionStateBuilder) -> SessionStateBuilder {
+    /// Gives them to a session, with `promql` if it is spoken.
+    pub(crate) fn install(&self, builder: SessionStateBuilder, promql: Option<PromqlFunction>) -> SessionStateBuilder {
+        let mut table = self.table.clone();
+        if let Some(promql) = promql {
+            table.insert(table::NAME.to_owned(), Arc::new(TableFunction::new(table::NAME.to_owned(), Arc::new(promql))));
+        }
         builder
             .with_expr_planners(self.planners.clone())
             .with_scalar_functions(self.scalar.clone())
             .with_higher_order_functions(self.higher_order.clone())
             .with_aggregate_functions(self.aggregate.clone())
             .with_window_functions(self.window.clone())
-            .with_table_functions(self.table.clone())
+            .with_table_functions(table)
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::PromqlEngine;
 use super::answer::{Answer, Element, Sample, Series, Stats, Value};
+use super::config::PromqlConfig;
 use super::error::{Error, Result};
 use super::exec::{self, PlanShape, State};
 use super::request::{InstantQuery, RangeQuery};
@@ -58,40 +59,43 @@ struct Prepared {
     session: Session,
 }
 
-impl PromqlEngine {
-    /// The operators of a query.
-    pub(super) fn lower(&self, question: &Question) -> Result<Plan> {
-        let grid = question.grid;
-        if grid.step_ms < 1 {
-            return Err(Error::invalid("zero or negative query resolution step widths are not accepted. Try a positive integer"));
-        }
-        if grid.end_ms < grid.start_ms {
-            return Err(Error::invalid("end timestamp must not be before start time"));
-        }
-        if grid.len() as u64 > self.config.steps_max {
-            let steps_max = self.config.steps_max;
-            return Err(Error::Limit { name: "promql.steps_max", what: "steps", found: grid.len() as u64, limit: steps_max });
-        }
-        let experimental = self.config.experimental;
-        let expr = promql::parse::parse(&question.text, &ParseOptions { experimental })?;
-        let lookback = question.lookback.unwrap_or(self.config.lookback);
-        let of = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
-        let options = QueryOptions {
-            lookback_ms: i64::try_from(lookback.as_millis()).unwrap_or(i64::MAX).max(1),
-            delayed_name_removal: experimental,
-            start_timestamps: experimental,
-            samples_max: of(self.config.samples_max),
-            series_max: of(self.config.series_max),
-            subquery_steps_max: of(self.config.samples_max),
-            is_instant: question.is_instant,
-            ..QueryOptions::range(grid.start_ms, grid.end_ms, grid.step_ms)
-        };
-        Ok(eval::lower(&expr, &options)?)
+/// The operators of a query.
+///
+/// # Errors
+/// Times and steps that make no sense or are too many; a text that is no query.
+pub(super) fn lower(question: &Question, config: &PromqlConfig) -> Result<Plan> {
+    let grid = question.grid;
+    if grid.step_ms < 1 {
+        return Err(Error::invalid("zero or negative query resolution step widths are not accepted. Try a positive integer"));
     }
+    if grid.end_ms < grid.start_ms {
+        return Err(Error::invalid("end timestamp must not be before start time"));
+    }
+    if grid.len() as u64 > config.steps_max {
+        let steps_max = config.steps_max;
+        return Err(Error::Limit { name: "promql.steps_max", what: "steps", found: grid.len() as u64, limit: steps_max });
+    }
+    let experimental = config.experimental;
+    let expr = promql::parse::parse(&question.text, &ParseOptions { experimental })?;
+    let lookback = question.lookback.unwrap_or(config.lookback);
+    let of = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    let options = QueryOptions {
+        lookback_ms: i64::try_from(lookback.as_millis()).unwrap_or(i64::MAX).max(1),
+        delayed_name_removal: experimental,
+        start_timestamps: experimental,
+        samples_max: of(config.samples_max),
+        series_max: of(config.series_max),
+        subquery_steps_max: of(config.samples_max),
+        is_instant: question.is_instant,
+        ..QueryOptions::range(grid.start_ms, grid.end_ms, grid.step_ms)
+    };
+    Ok(eval::lower(&expr, &options)?)
+}
 
+impl PromqlEngine {
     /// A query of `tenant`, planned over the newest state.
     fn prepare(&self, tenant: &TenantId, question: &Question, ticket: Ticket) -> Result<Prepared> {
-        let plan = self.lower(question)?;
+        let plan = lower(question, &self.config)?;
         let engine = &self.engine;
         let session = engine.session(tenant, engine.config().limits.clone())?;
         let budget = Budget::new(plan.samples_max, plan.series_max);
@@ -116,13 +120,8 @@ impl PromqlEngine {
         let prepared = Instant::now();
         let context = session.context().task_ctx();
         let data = exec::run(physical, shape, &state, context).await.map_err(|error| Error::of_plan(error, &session))?;
-        let mut value = eval::finish(&plan, data)?;
-        if let AnswerValue::Vector(series) = &mut value
-            && !orders(&plan.root)
-        {
-            series.sort_by(|a, b| a.labels.cmp(&b.labels));
-        }
-        let (value, truncated) = limited(value_of(plan.grid, value), question.limit);
+        let value = eval::finish(&plan, data)?;
+        let (value, truncated) = limited(answered(&plan, value), question.limit);
         let ended = Instant::now();
         let stats = Stats {
             queued: begun - asked,
@@ -150,6 +149,16 @@ fn orders(node: &Node) -> bool {
         Operator::Aggregate(aggregate) if matches!(aggregate.op, AggregateOp::TopK | AggregateOp::BottomK) => true,
         _ => node.inputs.iter().any(orders),
     }
+}
+
+/// What `plan` came to, in the order in which it is told.
+pub(super) fn answered(plan: &Plan, mut value: AnswerValue) -> Value {
+    if let AnswerValue::Vector(series) = &mut value
+        && !orders(&plan.root)
+    {
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+    }
+    value_of(plan.grid, value)
 }
 
 fn value_of(grid: Grid, value: AnswerValue) -> Value {

@@ -24,6 +24,7 @@ mod run;
 mod samples;
 mod series;
 mod stored;
+pub(crate) mod table;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,6 +54,7 @@ use metadata::MetadataCache;
 use run::Ticket;
 use samples::Samples;
 use stored::Reader;
+use table::Language;
 
 /// Answers PromQL requests. One per process.
 #[derive(Debug, Clone)]
@@ -66,13 +68,16 @@ pub struct PromqlEngine {
 }
 
 impl PromqlEngine {
-    /// PromQL over `engine`; requests are worked on by `runtime`, which should not be the one that serves them.
+    /// PromQL over `engine`; requests are worked on by `runtime`, which should not be the one that serves them. From now on, SQL over the
+    /// same engine has the table function `promql`, with these settings and the same memory of samples.
     ///
     /// # Errors
     /// [`Error::Config`] when a setting is out of bounds.
     pub fn new(engine: Arc<Engine>, config: PromqlConfig, runtime: Handle) -> Result<Arc<Self>> {
         config.validate()?;
         let samples = Samples::new(config.sample_cache_bytes);
+        let (partitions, shared) = (engine.config().target_partitions(), Arc::clone(&samples));
+        engine.speak(Language { config: config.clone(), samples: shared, partitions });
         let admission = Arc::new(Admission::new(config.queries_max, config.queue_max));
         let metadata = Arc::new(MetadataCache::new());
         Ok(Arc::new(Self { engine, config, runtime, metadata, samples, admission }))

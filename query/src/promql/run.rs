@@ -26,6 +26,11 @@ impl Ticket {
         Self { deadline: Instant::now() + timeout, timeout, stop: StopFlag::default() }
     }
 
+    /// Of work that ends with something else: when `stop` is raised, and no later than after `timeout`.
+    pub(crate) fn stopped_by(stop: StopFlag, timeout: Duration) -> Self {
+        Self { deadline: Instant::now() + timeout, timeout, stop }
+    }
+
     /// Whether to go on. Cheap: looked at from busy loops.
     ///
     /// # Errors
