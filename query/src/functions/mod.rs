@@ -4,6 +4,7 @@ mod attr;
 mod caps;
 mod label;
 mod map_value;
+mod prom;
 mod series_caps;
 
 use std::collections::HashMap;
@@ -40,6 +41,8 @@ impl Functions {
             .collect();
         scalar.push(Arc::new(ScalarUDF::from(attr::Attr::new())));
         scalar.push(Arc::new(ScalarUDF::from(label::Label::new())));
+        let mut aggregate = SessionStateDefaults::default_aggregate_functions();
+        aggregate.extend(prom::aggregates());
         let table = SessionStateDefaults::default_table_functions()
             .into_iter()
             .map(|function| (function.name().to_owned(), series_caps::capped(&function)))
@@ -47,7 +50,7 @@ impl Functions {
         Self {
             scalar,
             higher_order: SessionStateDefaults::default_higher_order_functions(),
-            aggregate: SessionStateDefaults::default_aggregate_functions(),
+            aggregate,
             window: SessionStateDefaults::default_window_functions(),
             table,
             planners: SessionStateDefaults::default_expr_planners(),
