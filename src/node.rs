@@ -19,7 +19,7 @@ use ingest::receive::Admission;
 use ingest::receive::otlp::{Converters, OtlpState};
 use ingest::receive::prometheus::PrometheusState;
 use ingest::registry::SeriesRegistry;
-use ingest::{Ingester, NodeRows, RowSink};
+use ingest::{Ingester, NodeRows, RowSink, follow_deletes};
 use lake::FreshRows;
 use query::Engine;
 use query::promql::PromqlEngine;
@@ -72,6 +72,7 @@ pub(crate) async fn run(config: Config, runtimes: Runtimes, own_rows: Option<Own
     let mut loops = background::start(&node.parts.passes, &config.background, &node.opened.env, &runtimes.background, &stop);
     loops.spawn(Arc::clone(&status).upkeep());
     loops.spawn_on(allocator::upkeep(stop.clone()), &runtimes.background);
+    loops.spawn(follow_deletes(Arc::clone(&node.opened.catalog), Arc::clone(&node.series)));
     if let Some(rows) = own_rows {
         loops.spawn(self_telemetry::write(rows, node.parts.otlp.clone()));
     }
@@ -101,6 +102,7 @@ pub(crate) async fn run(config: Config, runtimes: Runtimes, own_rows: Option<Own
 struct Node {
     opened: Opened,
     ingester: Arc<Ingester>,
+    series: Arc<SeriesRegistry>,
     parts: Parts,
 }
 
@@ -122,7 +124,7 @@ impl Node {
         let promql = PromqlEngine::new(Arc::clone(&engine), config.promql.clone(), runtimes.queries.clone())
             .map_err(|e| Failure::usage(chain(&e)))?;
         let sql = SqlEngine::new(engine, config.sql.clone(), runtimes.queries.clone()).map_err(|e| Failure::usage(chain(&e)))?;
-        let prometheus = receivers(config, Arc::clone(&ingester) as _, series, &opened.env);
+        let prometheus = receivers(config, Arc::clone(&ingester) as _, Arc::clone(&series), &opened.env);
         let passes = Arc::new(Passes::new(opened.clone(), Arc::clone(&ingester), config));
         let administration =
             Arc::new(NodeAdministration::new(Arc::clone(&passes), Arc::clone(&status) as _, runtimes.background.clone()));
@@ -138,7 +140,7 @@ impl Node {
             background: runtimes.background.clone(),
             traced: config.log.self_telemetry,
         };
-        Ok(Self { opened, ingester, parts })
+        Ok(Self { opened, ingester, series, parts })
     }
 
     /// The last flush. Running out of time loses nothing: the log has the rows.

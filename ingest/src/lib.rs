@@ -28,5 +28,5 @@ pub mod wal;
 pub use config::IngestConfig;
 pub use error::{Error, Result};
 pub use ingester::Ingester;
-pub use settle::NodeRows;
+pub use settle::{NodeRows, follow_deletes};
 pub use sink::{Append, Appended, RowSink};

@@ -1,8 +1,12 @@
 //! The log's rows and the receivers' memory together, as deletes need them.
+//!
+//! A delete that this node carries out waits for its receivers ([`NodeRows`]); of another node's delete they are told when it is seen in
+//! the manifest ([`follow_deletes`]).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use catalog::TenantId;
+use catalog::{Catalog, TenantId};
 use futures::future::BoxFuture;
 use lake::{FreshCapture, FreshRows, Settled};
 
@@ -35,5 +39,19 @@ impl FreshRows for NodeRows {
             self.ingester.settle(tenant).await?;
             Ok(Settled::new(suspended))
         })
+    }
+}
+
+/// Makes receivers forget which rows of series are stored whenever the manifest has a new delete of the tenant. Ends with `catalog`.
+pub async fn follow_deletes(catalog: Arc<Catalog>, series: Arc<SeriesRegistry>) {
+    let mut newest = catalog.subscribe();
+    let mut seen = catalog.snapshot().id();
+    while newest.changed().await.is_ok() {
+        let snapshot = catalog.snapshot();
+        let tenants: BTreeSet<&TenantId> = snapshot.deletes_after(seen).map(|delete| &delete.tenant).collect();
+        for tenant in tenants {
+            drop(series.suspend(tenant).await);
+        }
+        seen = snapshot.id();
     }
 }

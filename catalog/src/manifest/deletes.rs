@@ -59,6 +59,11 @@ impl Snapshot {
         self.deletes.iter().filter(move |delete| delete.tenant == *tenant)
     }
 
+    /// The delete predicates of all tenants that came after snapshot `id`.
+    pub fn deletes_after(&self, id: SnapshotId) -> impl Iterator<Item = &DeletePredicate> {
+        self.deletes.iter().filter(move |delete| delete.since > id)
+    }
+
     /// The delete predicates that no live file needs any longer: [`super::Operation::ForgetDeletes`] takes them away.
     ///
     /// Costs O(predicates) times the files of the days they touch, until one that needs it is found.

@@ -238,6 +238,35 @@ async fn series_come_with_their_rows_again_after_a_delete() {
     assert!(!introduces(&send()));
 }
 
+#[tokio::test]
+async fn a_delete_of_another_node_is_noticed() {
+    let (env, _) = fixed::env(Timestamp::from_secs(NOW_S), 7);
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(lake::store::LocalStore::open(folder.path()).unwrap());
+    let open = || catalog::Catalog::open(Arc::clone(&store) as _, env.clone(), Default::default());
+    let (ours, theirs) = (open().await.unwrap(), open().await.unwrap());
+    let registry = SeriesRegistry::new(RegistryConfig::default());
+    let converter = RemoteWriteConverter::new(RemoteWriteConfig::default(), Arc::clone(&registry), env.clone());
+    let send = || converter.v1(&request(vec![series(&UP, &[NOW])]));
+    let introduces = |taken: &Taken| taken.converted.rows.iter().any(|(table, _)| *table == Table::Series);
+    send().converted.confirm();
+    assert!(!introduces(&send()));
+    let mut following = Box::pin(crate::follow_deletes(Arc::clone(&ours), Arc::clone(&registry)));
+    assert!(futures::poll!(following.as_mut()).is_pending());
+    let delete = catalog::Operation::DeletePredicate {
+        id: env.new_uuid(),
+        tenant: TenantId::anonymous(),
+        signal: catalog::Signal::Metrics,
+        predicate: "up".to_owned(),
+        start: Timestamp::MIN,
+        end: Timestamp::MAX,
+    };
+    theirs.commit(vec![delete]).await.unwrap();
+    ours.refresh().await.unwrap();
+    assert!(futures::poll!(following.as_mut()).is_pending());
+    assert!(introduces(&send()), "its row may be gone");
+}
+
 struct Pair {
     converter: Arc<RemoteWriteConverter>,
     clock: Arc<ManualClock>,
