@@ -13,6 +13,7 @@
 //! - The tenant is part of every key, path and cache entry; a path never holds a raw tenant id.
 //! - A format version newer than this build knows is refused, never guessed at.
 
+pub mod changes;
 pub mod env;
 pub mod error;
 pub mod labels;
@@ -23,6 +24,7 @@ pub mod table;
 pub mod tenant;
 pub mod time;
 
+pub use changes::Changes;
 pub use env::{Clock, Entropy, Env};
 pub use error::{Error, ErrorKind, Result};
 pub use labels::{LabelSet, SeriesId, StreamId};

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use catalog::manifest::{LogMark, Operation, WriterId};
-use catalog::{Env, TenantId};
+use catalog::{Env, TenantId, TimeRange};
 use futures::future::BoxFuture;
-use lake::{FreshCapture, FreshRows, Settled};
+use lake::{FreshCapture, FreshRows, FreshVersion, Settled};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -256,6 +256,14 @@ impl FreshRows for Ingester {
             self.flush_now().await.map_err(|error| error.to_string())?;
             Ok(Settled::default())
         })
+    }
+
+    fn newest(&self, tenant: &TenantId) -> Option<FreshVersion> {
+        Some(self.buffer.newest(tenant))
+    }
+
+    fn changes(&self, tenant: &TenantId, record: u64) -> Option<Vec<TimeRange>> {
+        self.buffer.changes(tenant, record)
     }
 }
 

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use catalog::{Catalog, TenantId};
+use catalog::{Catalog, TenantId, TimeRange};
 use futures::future::BoxFuture;
-use lake::{FreshCapture, FreshRows, Settled};
+use lake::{FreshCapture, FreshRows, FreshVersion, Settled};
 
 use crate::ingester::Ingester;
 use crate::registry::SeriesRegistry;
@@ -39,6 +39,14 @@ impl FreshRows for NodeRows {
             self.ingester.settle(tenant).await?;
             Ok(Settled::new(suspended))
         })
+    }
+
+    fn newest(&self, tenant: &TenantId) -> Option<FreshVersion> {
+        self.ingester.newest(tenant)
+    }
+
+    fn changes(&self, tenant: &TenantId, record: u64) -> Option<Vec<TimeRange>> {
+        self.ingester.changes(tenant, record)
     }
 }
 

@@ -15,7 +15,7 @@ use std::fmt;
 
 use arrow::array::RecordBatch;
 use catalog::manifest::WriterId;
-use catalog::{Snapshot, Table, TenantId};
+use catalog::{Snapshot, Table, TenantId, TimeRange};
 use futures::future::BoxFuture;
 
 /// The source of rows that are not in files yet. `ingest` implements it, `query` reads it, the binary introduces them.
@@ -33,6 +33,20 @@ pub trait FreshRows: Send + Sync + fmt::Debug {
     fn settle<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<Settled, String>> {
         let _ = tenant;
         Box::pin(async { Ok(Settled::default()) })
+    }
+
+    /// How far metrics of `tenant` have come: every [`FreshRows::capture`] after this call has them. `None` from a source that cannot tell
+    /// what changes; nobody keeps answers over it then.
+    fn newest(&self, tenant: &TenantId) -> Option<FreshVersion> {
+        let _ = tenant;
+        None
+    }
+
+    /// The times of metrics of `tenant` that came after `record` of the log, be they in memory still or in files by now. `None` when that
+    /// is not known any more.
+    fn changes(&self, tenant: &TenantId, record: u64) -> Option<Vec<TimeRange>> {
+        let _ = (tenant, record);
+        None
     }
 }
 
@@ -53,6 +67,15 @@ impl fmt::Debug for Settled {
     }
 }
 
+/// How far the rows of one tenant have come in one log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FreshVersion {
+    /// Whose log. What it commits to the manifest is known from here already.
+    pub writer: WriterId,
+    /// The newest record with rows of the tenant; 0 when there is none.
+    pub record: u64,
+}
+
 /// No buffers: a reader without an ingester.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoFreshRows;
@@ -60,6 +83,14 @@ pub struct NoFreshRows;
 impl FreshRows for NoFreshRows {
     fn capture(&self, _tenant: &TenantId) -> FreshCapture {
         FreshCapture::default()
+    }
+
+    fn newest(&self, _tenant: &TenantId) -> Option<FreshVersion> {
+        Some(FreshVersion { writer: WriterId::nil(), record: 0 })
+    }
+
+    fn changes(&self, _tenant: &TenantId, _record: u64) -> Option<Vec<TimeRange>> {
+        Some(Vec::new())
     }
 }
 

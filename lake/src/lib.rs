@@ -35,7 +35,7 @@ mod write;
 
 pub use config::LakeConfig;
 pub use error::{Error, Result};
-pub use fresh::{FreshCapture, FreshGeneration, FreshRows, NoFreshRows, Settled};
+pub use fresh::{FreshCapture, FreshGeneration, FreshRows, FreshVersion, NoFreshRows, Settled};
 pub use lake::{BatchStream, Lake};
 pub use predicate::{ColumnTest, Predicate, Scalar, Test};
 pub use scan::{ScanMetrics, ScanSpec};

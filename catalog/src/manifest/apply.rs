@@ -32,6 +32,7 @@ impl Snapshot {
                 _ => {}
             }
         }
+        self.note(operations);
         for operation in operations {
             self.apply_files(operation)?;
         }

@@ -24,6 +24,7 @@ use super::codec::{self, Kind};
 use super::dead::{DeadBucket, DeadFile};
 use super::deletes::DeletePredicate;
 use super::entry::{LogMark, WriterId};
+use super::history::History;
 use super::layout;
 use super::leaf::Leaf;
 use super::leaf_file::{self, LeafKey};
@@ -126,6 +127,7 @@ pub(super) async fn load(access: &Access, root: &Root) -> Result<Snapshot> {
         deletes: Arc::new(root.deletes.clone()),
         floor: root.floor,
         schema_version: root.schema_version,
+        history: History::since(root.seq),
         ..Snapshot::default()
     };
     let loads: Vec<_> = root.leaves.iter().map(|leaf| load_leaf(access, leaf).boxed()).collect();

@@ -37,6 +37,7 @@ mod deletes;
 mod entry;
 mod file;
 mod gc;
+mod history;
 mod layout;
 mod leaf;
 mod leaf_file;

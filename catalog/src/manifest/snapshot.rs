@@ -16,6 +16,7 @@ use super::dead::{DeadBucket, DeadFile};
 use super::deletes::DeletePredicate;
 use super::entry::{LogMark, WriterId};
 use super::file::{FileEntry, FileId};
+use super::history::History;
 use super::leaf::Leaf;
 use crate::table::Table;
 use crate::tenant::TenantId;
@@ -42,6 +43,7 @@ pub struct Snapshot {
     pub(super) schema_version: u32,
     pub(super) file_count: u64,
     pub(super) bytes: u64,
+    pub(super) history: History,
 }
 
 impl Default for Snapshot {
@@ -59,6 +61,7 @@ impl Default for Snapshot {
             schema_version: 0,
             file_count: 0,
             bytes: 0,
+            history: History::default(),
         }
     }
 }

@@ -9,8 +9,10 @@
 //! # Invariants
 //! - Records are applied in the order of their numbers; a frozen generation never changes.
 //! - A generation leaves only after the snapshot that readers pin contains its commit.
+//! - What a record changes is noted before a capture can show it, and stays known when its rows are in files.
 //! - Bytes are reserved before a record queues for the log, so that memory stays bounded however slow disk and store are.
 
+mod changes;
 mod coalesce;
 
 use std::collections::{HashMap, VecDeque};
@@ -19,13 +21,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use catalog::manifest::WriterId;
-use catalog::{Table, TenantId};
-use lake::{FreshCapture, FreshGeneration};
+use catalog::{Table, TenantId, TimeRange};
+use lake::{FreshCapture, FreshGeneration, FreshVersion};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub(crate) use coalesce::Crowded;
+
+use changes::{TenantChanges, times_of};
 
 use crate::config::FlushConfig;
 
@@ -52,6 +56,8 @@ struct State {
     frozen: VecDeque<Arc<Generation>>,
     /// Number of the newest applied record.
     applied: u64,
+    /// When the rows of records are of. They outlive the rows: those of files are remembered as well.
+    changes: TenantChanges,
 }
 
 /// A run of log records and their rows.
@@ -138,10 +144,15 @@ impl Buffer {
     /// small batches by now.
     pub(crate) fn apply(&self, records: Vec<Applied>) -> Vec<Crowded> {
         let mut crowded = Vec::new();
+        // Looks at every row: not under the lock.
+        let times: Vec<Option<TimeRange>> = records.iter().map(|record| times_of(&record.rows)).collect();
         let mut state = self.state.lock();
-        for record in records {
+        for (record, time) in records.into_iter().zip(times) {
             debug_assert!(record.sequence > state.applied, "records are applied in order");
             state.applied = record.sequence;
+            if let Some(time) = time {
+                state.changes.record(&record.tenant, record.sequence, time);
+            }
             let full = state.active.as_ref().is_some_and(|active| active.bytes >= self.config.bytes_max);
             if full {
                 self.freeze_active(&mut state);
@@ -203,6 +214,16 @@ impl Buffer {
         };
         let frozen = state.frozen.iter().map(AsRef::as_ref);
         FreshCapture { generations: frozen.chain(&state.active).filter_map(of_tenant).collect() }
+    }
+
+    /// The newest record with metrics of `tenant`.
+    pub(crate) fn newest(&self, tenant: &TenantId) -> FreshVersion {
+        FreshVersion { writer: self.writer, record: self.state.lock().changes.newest(tenant) }
+    }
+
+    /// The times of metrics of `tenant` in records after `record`, if that is still known.
+    pub(crate) fn changes(&self, tenant: &TenantId, record: u64) -> Option<Vec<TimeRange>> {
+        self.state.lock().changes.since(tenant, record)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
