@@ -14,12 +14,14 @@ pub struct Budget {
     series_max: usize,
     now: AtomicUsize,
     peak: AtomicUsize,
+    series_peak: AtomicUsize,
 }
 
 impl Budget {
     /// A budget of so many samples and, in each vector, so many series.
     pub fn new(samples_max: usize, series_max: usize) -> Self {
-        Self { samples_max, series_max, now: AtomicUsize::new(0), peak: AtomicUsize::new(0) }
+        let none = || AtomicUsize::new(0);
+        Self { samples_max, series_max, now: none(), peak: none(), series_peak: none() }
     }
 
     /// Counts `samples` as held.
@@ -42,11 +44,17 @@ impl Budget {
         self.peak.load(Ordering::Relaxed)
     }
 
+    /// The longest vector.
+    pub fn series_peak(&self) -> usize {
+        self.series_peak.load(Ordering::Relaxed)
+    }
+
     /// Checks the length of a vector.
     ///
     /// # Errors
     /// [`EvalError::TooManySeries`]
     pub fn series(&self, count: usize) -> Result<(), EvalError> {
+        self.series_peak.fetch_max(count, Ordering::Relaxed);
         if count > self.series_max { Err(EvalError::TooManySeries(self.series_max)) } else { Ok(()) }
     }
 }

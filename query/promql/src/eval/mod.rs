@@ -16,17 +16,21 @@
 mod context;
 mod error;
 mod interpret;
+mod looks;
 mod lower;
 mod matchers;
 pub mod operators;
 mod plan;
+mod steady;
 mod step;
 
 pub use context::{Budget, Check, EvalContext, weight_of_histogram, weight_of_raw, weight_of_steps};
 pub use error::EvalError;
 pub use interpret::{Answer, AnswerValue, Source, finish, interpret};
+pub use looks::Looks;
 pub use lower::{QueryOptions, lower};
 pub use matchers::Matchers;
 pub use operators::Select;
 pub use plan::{Node, Operator, Plan, Streaming};
+pub use steady::Steady;
 pub use step::{Data, accumulate, begin, repeat, step, step_raw, step_series};

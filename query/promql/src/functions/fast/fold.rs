@@ -1,4 +1,4 @@
-//! Extremes and sums of windows that overlap, by a queue of two stacks.
+//! Extremes of windows that overlap, by a queue of two stacks.
 //!
 //! ```text
 //!        first                split        end
@@ -6,56 +6,12 @@
 //!         └ of each sample up ─┘  └ of all ┘        window = the first of these, and the other one
 //!           to the split                             when first passes the split, end is the new split
 //! ```
-//! Nothing is ever taken away from an aggregate: what was rounded or overflowed does not stay behind. Each sample is looked at
-//! three times at most, however many windows it lies in.
+//! Nothing is ever taken away from an aggregate. Each sample is looked at three times at most, however many windows it lies in.
 
 use std::ops::Range;
 
 use super::Steps;
 use super::edges::Edges;
-use crate::functions::kahan;
-
-/// A sum and what was lost of it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Sum {
-    sum: f64,
-    lost: f64,
-}
-
-impl Sum {
-    pub(super) fn total(self) -> f64 {
-        self.sum + self.lost
-    }
-
-    pub(super) fn mean(self, count: usize) -> f64 {
-        let count = count as f64;
-        self.sum / count + self.lost / count
-    }
-
-    fn and(self, other: Self) -> Self {
-        let (sum, lost) = kahan(other.sum, self.sum, self.lost);
-        Self { sum, lost: lost + other.lost }
-    }
-}
-
-/// Whether no sum of these, in whatever order, can be infinite or NaN.
-pub(super) fn cannot_overflow(values: &[f64]) -> bool {
-    let most = f64::MAX / (2.0 * values.len() as f64);
-    values.iter().fold(true, |all, value| all & (value.abs() < most))
-}
-
-/// What `finish` makes of the sum of each window and the number of its samples.
-pub(super) fn sum(
-    values: &[f64],
-    edges: &mut Edges<'_>,
-    buffer: &mut Vec<Sum>,
-    out: &mut Steps<'_>,
-    finish: impl Fn(Sum, usize) -> f64,
-) {
-    let of = |at: usize| Sum { sum: values[at], lost: 0.0 };
-    let mut queue = Queue::new(buffer);
-    edges.for_each(|at, window| out.put(at, finish(queue.fold(window.clone(), of, Sum::and), window.len())));
-}
 
 /// The value of each window that `beats` all others, the first of equal ones; any number beats NaN.
 pub(super) fn extreme(

@@ -6,23 +6,26 @@
 //! step k+1           (            ]            both edges only move on: O(samples + steps), nothing allocated per step
 //! ```
 //! Counter resets, which are rare, are looked for once per series (`rate`). Extremes and sums of windows that overlap much are put
-//! together from what the windows share (`fold`). What happens between neighbours is counted as it enters and leaves (`pairs`).
+//! together from what the windows share (`fold`, `sums`). What happens between neighbours is counted as it enters and leaves (`pairs`).
 //!
 //! # Invariants
 //! - Bit for bit what [`super::range::evaluate`] makes of a window, but for sums and means of windows that overlap much. Those are added
-//!   up in another order, compensated all the same: they differ by less than 1e-12 of the sum of the magnitudes.
+//!   up in another order, compensated all the same: they differ by less than 1e-12 of the sum of the magnitudes. The order follows from the
+//!   window alone, so what is made of a window does not depend on which other windows there are.
 //! - No histograms, no start timestamps, no extension of ranges, no stale markers: those go the other way.
 
 mod edges;
 mod fold;
 mod pairs;
 mod rate;
+mod sums;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
 use edges::Edges;
+use sums::Finish;
 
 use super::range::{average, sum};
 use crate::ast::Function;
@@ -48,7 +51,8 @@ impl Windows {
 
     /// Whether a sample lies in so many windows that it pays to share what they have in common.
     fn overlap_much(&self) -> bool {
-        self.grid.len() > 4 && self.range_ms > self.grid.step_ms.saturating_mul(4)
+        // Whatever the number of steps: they would not all have the same last bits else. A single instant has a step of 1 ms.
+        self.grid.step_ms > 1 && self.range_ms > self.grid.step_ms.saturating_mul(4)
     }
 }
 
@@ -82,7 +86,7 @@ impl Steps<'_> {
 pub struct Sweep {
     resets: Vec<usize>,
     extremes: Vec<f64>,
-    sums: Vec<fold::Sum>,
+    sums: Vec<sums::Sum>,
 }
 
 /// Whether [`Sweep::evaluate`] knows `function`.
@@ -135,11 +139,13 @@ impl Sweep {
             }
             Function::MinOverTime => fold::extreme(values, &mut edges, &mut self.extremes, out, |now, best| now < best),
             Function::MaxOverTime => fold::extreme(values, &mut edges, &mut self.extremes, out, |now, best| now > best),
-            Function::SumOverTime if windows.overlap_much() && fold::cannot_overflow(values) => {
-                fold::sum(values, &mut edges, &mut self.sums, out, |sum, _| sum.total());
+            Function::SumOverTime if windows.overlap_much() => {
+                let finish = Finish { of_sum: |sum, _| sum.total(), of_values: sum };
+                sums::sums(floats, &mut edges, &mut self.sums, out, &finish);
             }
-            Function::AvgOverTime if windows.overlap_much() && fold::cannot_overflow(values) => {
-                fold::sum(values, &mut edges, &mut self.sums, out, fold::Sum::mean);
+            Function::AvgOverTime if windows.overlap_much() => {
+                let finish = Finish { of_sum: sums::Sum::mean, of_values: average };
+                sums::sums(floats, &mut edges, &mut self.sums, out, &finish);
             }
             Function::SumOverTime => each(&mut edges, out, &mut |window| sum(&values[window])),
             Function::AvgOverTime => each(&mut edges, out, &mut |window| average(&values[window])),

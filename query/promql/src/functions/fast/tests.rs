@@ -131,6 +131,37 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn no_window_depends_on_others(
+        (times_ms, values) in samples(),
+        range_ms in prop_oneof![Just(60_000_i64), Just(300_000), 1..1_000_000_i64],
+        step_ms in prop_oneof![Just(15_000_i64), Just(60_000), 2..500_000_i64],
+        start_ms in -100_000..1_000_000_i64,
+        steps in 1..60_i64,
+        (first, last) in (0..60_i64, 0..60_i64),
+    ) {
+        let floats = Floats { times_ms: &times_ms, values: &values };
+        let of = |first: i64, last: i64| {
+            let grid = Grid { start_ms: start_ms + first * step_ms, end_ms: start_ms + last * step_ms, step_ms };
+            Windows { grid, range_ms, offset_ms: 0 }
+        };
+        let (first, last) = (first.min(last) % steps, (first.max(last) % steps).max(first.min(last) % steps));
+        // The samples of other windows need not be there.
+        let (from_ms, _) = of(first, last).edges_ms(0);
+        let there = times_ms.partition_point(|time| *time <= from_ms);
+        let some = Floats { times_ms: &times_ms[there..], values: &values[there..] };
+        for function in COVERED {
+            let all = swept(function, floats, of(0, steps - 1));
+            let some = swept(function, some, of(first, last));
+            let all = all[first as usize..=last as usize].iter();
+            for (all, some) in all.zip(&some) {
+                prop_assert!(same(*some, *all, 0.0), "{function:?}: {some:?}, not {all:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn everything_that_is_covered_is_tested() {
     let covered: Vec<Function> = Function::ALL.iter().copied().filter(|function| covers(*function)).collect();

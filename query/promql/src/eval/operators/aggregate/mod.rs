@@ -10,7 +10,7 @@
 //!
 //! # Invariants
 //! - A group is found by the labels of a series, once per series; the inner loops know numbers of groups and steps only.
-//! - Groups come out in the order in which their first series came.
+//! - Groups come out ascending by labels, whatever order their series came in.
 
 mod count_values;
 mod histogram_sum;
@@ -361,6 +361,8 @@ impl Partial {
                     State::Quantile(state) => state.finish(&mut out),
                     State::Top(_) | State::Limit(_) | State::CountValues(_) | State::Nothing => {}
                 }
+                // The order of what is built on top of it must not follow from which steps were asked for.
+                out.sort_by(|a, b| a.labels.cmp(&b.labels));
                 out
             }
         };

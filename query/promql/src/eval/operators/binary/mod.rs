@@ -62,6 +62,11 @@ fn is_comparison(op: BinaryOp) -> bool {
 }
 
 impl VectorScalar {
+    /// Whether what comes out is no longer the metric.
+    pub(in crate::eval) fn drops_name(&self) -> bool {
+        changes_metric(self.op) || self.return_bool
+    }
+
     /// The values of `vector` with those of `scalar`, step by step.
     ///
     /// # Errors
@@ -75,7 +80,7 @@ impl VectorScalar {
             } else {
                 self.any(&series, scalar, cx)
             };
-            if changes_metric(self.op) || self.return_bool {
+            if self.drops_name() {
                 self.names.drop(&mut result);
             }
             if !result.is_empty() {
