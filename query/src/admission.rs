@@ -115,4 +115,33 @@ mod tests {
         let _held = admission.turn(&tenant, WAIT).await.expect("given back");
         assert!(admission.turn(&tenant, WAIT).await.is_err(), "waited too long");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_come_in_the_order_of_arrival() {
+        const WAIT: Duration = Duration::from_secs(60);
+        let admission = Arc::new(Admission::new(1, 3));
+        let tenant = TenantId::anonymous();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let first = admission.turn(&tenant, WAIT).await.expect("free");
+        let mut waiting = Vec::new();
+        for number in 0..3 {
+            let (admission, tenant, order) = (Arc::clone(&admission), tenant.clone(), Arc::clone(&order));
+            waiting.push(tokio::spawn(async move {
+                let _turn = admission.turn(&tenant, WAIT).await.expect("in time");
+                order.lock().push(number);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }));
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(admission.turn(&tenant, WAIT).await, Err(Busy { waiting: 3, .. })));
+        // Who goes away makes room for another one.
+        waiting.remove(1).abort();
+        tokio::task::yield_now().await;
+        let (late, lanes) = (tenant.clone(), Arc::clone(&admission));
+        let late = tokio::spawn(async move { lanes.turn(&late, WAIT).await.is_ok() });
+        tokio::task::yield_now().await;
+        drop(first);
+        assert!(late.await.expect("no panic"));
+        assert_eq!(*order.lock(), [0, 2]);
+    }
 }

@@ -109,7 +109,11 @@ impl Engine {
         self.session_over(view)
     }
 
-    fn session_over(&self, view: Arc<View>) -> Result<Session> {
+    /// A session over what `view` shows.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub(crate) fn session_over(&self, view: Arc<View>) -> Result<Session> {
         let pool = QueryPool::new(view.limits().memory_bytes_max, Arc::clone(&self.memory));
         let disk = match &self.config.spill_dir {
             Some(dir) => DiskManagerBuilder::default()

@@ -24,6 +24,7 @@ pub mod scan;
 mod stores;
 mod system;
 mod tables;
+mod version;
 pub mod view;
 
 pub use config::{QueryConfig, QueryLimits};

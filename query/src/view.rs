@@ -75,6 +75,12 @@ impl View {
         Arc::new(Self { tenant, lake, snapshot, fresh, limits, dictionaries, files, bytes })
     }
 
+    /// The same rows for another query: what that one opens is its own.
+    pub(crate) fn again(&self) -> Arc<Self> {
+        let (lake, dictionaries) = (Arc::clone(&self.lake), Arc::clone(&self.dictionaries));
+        Self::new(self.tenant.clone(), lake, self.snapshot.clone(), self.fresh.clone(), self.limits.clone(), dictionaries)
+    }
+
     /// Whose data it shows.
     pub fn tenant(&self) -> &TenantId {
         &self.tenant

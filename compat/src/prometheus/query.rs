@@ -7,7 +7,8 @@ use std::time::Duration;
 use axum::Extension;
 use axum::extract::State;
 use catalog::TenantId;
-use query::promql::{InstantQuery, RangeQuery, StatsWanted};
+use http::{HeaderMap, header};
+use query::promql::{InstantQuery, RangeQuery, Reuse, StatsWanted};
 
 use super::answer::Answer;
 use super::error::ApiError;
@@ -36,6 +37,7 @@ pub(super) async fn instant(
 pub(super) async fn range(
     State(api): State<Arc<Api>>,
     Extension(tenant): Extension<TenantId>,
+    headers: HeaderMap,
     form: Form,
 ) -> Result<Answer, ApiError> {
     let limit = form.limit()?.unwrap_or(0);
@@ -55,9 +57,18 @@ pub(super) async fn range(
     }
     let (timeout, lookback, stats) = options(&form)?;
     let text = form.get("query").to_owned();
-    let query = RangeQuery { text: text.clone(), start_ms, end_ms, step_ms, lookback, timeout, limit, stats };
+    let reuse = reuse(&headers, &form);
+    let query = RangeQuery { text: text.clone(), start_ms, end_ms, step_ms, lookback, timeout, limit, stats, reuse };
     let outcome = api.engine.range(&tenant, query).await.map_err(ApiError::of_query)?;
     Ok(result::answer(outcome, &text, stats))
+}
+
+/// Whether kept answers may be used: not with `Cache-Control: no-store`, as Mimir has it, or `nocache=1`, as VictoriaMetrics has it.
+fn reuse(headers: &HeaderMap, form: &Form) -> Reuse {
+    let directives = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let no_store = directives.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case("no-store"));
+    let no_cache = !matches!(form.get("nocache").to_ascii_lowercase().as_str(), "" | "0" | "f" | "false" | "n" | "no");
+    if no_store || no_cache { Reuse::Forbidden } else { Reuse::Allowed }
 }
 
 /// `timeout`, `lookback_delta` and `stats`.
@@ -75,4 +86,28 @@ fn options(form: &Form) -> Result<(Option<Duration>, Option<Duration>, StatsWant
         _ => StatsWanted::Totals,
     };
     Ok((timeout, lookback, stats))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::extract::{FromRequest, Request};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_wants_no_kept_answer_says_so() {
+        async fn check(url: &str, cache_control: &str, expected: Reuse) {
+            let request = Request::get(url).header(header::CACHE_CONTROL, cache_control).body(Body::empty()).unwrap();
+            let headers = request.headers().clone();
+            let form = Form::from_request(request, &()).await.unwrap();
+            assert_eq!(reuse(&headers, &form), expected, "{url} {cache_control}");
+        }
+        check("/x", "", Reuse::Allowed).await;
+        check("/x?nocache=0", "max-age=0", Reuse::Allowed).await;
+        check("/x?nocache=1", "", Reuse::Forbidden).await;
+        check("/x?nocache=true", "", Reuse::Forbidden).await;
+        check("/x", "no-store", Reuse::Forbidden).await;
+        check("/x", "max-age=0, No-Store", Reuse::Forbidden).await;
+    }
 }

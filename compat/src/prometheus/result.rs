@@ -191,8 +191,7 @@ fn stats_json(stats: &Stats) -> serde_json::Value {
     let mut samples = serde_json::json!({ "totalQueryableSamples": stats.samples, "peakSamples": stats.samples_peak });
     if !stats.samples_per_step.is_empty() {
         let steps = stats.samples_per_step.iter();
-        samples["totalQueryableSamplesPerStep"] =
-            steps.map(|(ms, count)| serde_json::json!([*ms as f64 / 1000.0, count])).collect();
+        samples["totalQueryableSamplesPerStep"] = steps.map(|(ms, count)| serde_json::json!([seconds_of(*ms), count])).collect();
     }
     let seconds = |d: std::time::Duration| d.as_secs_f64();
     serde_json::json!({
@@ -206,6 +205,11 @@ fn stats_json(stats: &Stats) -> serde_json::Value {
         },
         "samples": samples,
     })
+}
+
+/// A time as Go writes it: whole seconds without a point.
+fn seconds_of(ms: i64) -> serde_json::Value {
+    if ms % 1000 == 0 { (ms / 1000).into() } else { (ms as f64 / 1000.0).into() }
 }
 
 #[cfg(test)]
@@ -225,7 +229,7 @@ mod tests {
     async fn text(value: Value, annotations: Annotations, truncated: bool, wanted: StatsWanted) -> String {
         let stats = Stats {
             samples: 7,
-            samples_per_step: vec![(1500, 3), (2500, 4)],
+            samples_per_step: vec![(1500, 3), (2000, 4)],
             total: Duration::from_millis(250),
             ..Stats::default()
         };
@@ -302,7 +306,7 @@ mod tests {
         assert_eq!(json["infos"].as_array().unwrap().len(), 11);
         assert_eq!(json["infos"][10], "2 more info annotations omitted");
         let stats = &json["data"]["stats"];
-        assert_eq!(stats["samples"]["totalQueryableSamplesPerStep"], serde_json::json!([[1.5, 3], [2.5, 4]]));
+        assert_eq!(stats["samples"]["totalQueryableSamplesPerStep"], serde_json::json!([[1.5, 3], [2, 4]]));
         assert_eq!(
             (&stats["samples"]["totalQueryableSamples"], &stats["timings"]["execTotalTime"]),
             (&serde_json::json!(7), &serde_json::json!(0.25))

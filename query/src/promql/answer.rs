@@ -70,13 +70,18 @@ pub struct Series(Points);
 
 #[derive(Debug, Clone, PartialEq)]
 enum Points {
-    Steps(Grid, StepSeries),
+    Steps(Grid, Arc<StepSeries>),
     Raw(RawSeries),
 }
 
 impl Series {
     /// A series on the steps of `grid`.
     pub fn of_steps(grid: Grid, series: StepSeries) -> Self {
+        Self::shared(grid, Arc::new(series))
+    }
+
+    /// The same, of a series that others hold too.
+    pub(crate) const fn shared(grid: Grid, series: Arc<StepSeries>) -> Self {
         Self(Points::Steps(grid, series))
     }
 

@@ -30,6 +30,8 @@ pub struct PromqlConfig {
     pub experimental: bool,
     /// Bytes of decoded samples kept between queries.
     pub sample_cache_bytes: u64,
+    /// Bytes of answers to range queries kept, of which later ones take the steps that are the same; 0: none.
+    pub result_cache_bytes: u64,
 }
 
 impl Default for PromqlConfig {
@@ -44,6 +46,7 @@ impl Default for PromqlConfig {
             queue_max: 128,
             experimental: true,
             sample_cache_bytes: 512 << 20,
+            result_cache_bytes: 64 << 20,
         }
     }
 }

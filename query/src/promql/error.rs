@@ -1,5 +1,6 @@
 //! Why a PromQL request has no answer, in the few kinds that Prometheus tells its clients.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::error::ArrowError;
@@ -83,6 +84,9 @@ pub enum Error {
     /// Storage or the engine failed.
     #[error("{}", .0.public_message())]
     Query(#[source] crate::Error),
+    /// What failed was done for several who asked the same.
+    #[error(transparent)]
+    Shared(Arc<Error>),
 }
 
 /// Prometheus' `errorType`.
@@ -107,6 +111,11 @@ pub enum ErrorType {
 }
 
 impl Error {
+    /// One's own copy of an error that others get too.
+    pub(crate) fn of_shared(error: Arc<Self>) -> Self {
+        Arc::try_unwrap(error).unwrap_or_else(Self::Shared)
+    }
+
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::Invalid { message: message.into() }
     }
@@ -119,6 +128,7 @@ impl Error {
             Self::Timeout { .. } => ErrorType::Timeout,
             Self::Canceled => ErrorType::Canceled,
             Self::Busy { .. } => ErrorType::Busy,
+            Self::Shared(error) => error.error_type(),
             Self::Query(error) => match error.kind() {
                 ErrorKind::Invalid => ErrorType::BadData,
                 ErrorKind::TooLarge => ErrorType::Execution,

@@ -9,17 +9,22 @@
 //! # Invariants
 //! - An answer is that of Prometheus 3.14 over the same samples.
 //! - Labels are resolved before a sample is read; samples flow by number and meet their labels at the end.
-//! - Nothing here looks at a sample twice because of the same text asked twice at the same time.
+//! - The same text asked twice at the same time is evaluated once, and a step that was evaluated before is not evaluated again as long as
+//!   nothing that it read has changed. The answers are those that would be given without that.
 
 mod answer;
+mod asking;
 mod cardinality;
 mod config;
 mod deletes;
 mod error;
 mod evaluate;
 mod exec;
+mod flights;
+mod kept;
 mod metadata;
 mod request;
+mod results;
 mod run;
 mod samples;
 mod series;
@@ -33,14 +38,13 @@ use catalog::{TenantId, TimeRange};
 use promql::labels::Labels;
 use promql::value::RawSeries;
 use tokio::runtime::Handle;
-use tokio::time::Instant;
 
 pub use answer::{Answer, Cardinality, Element, Exemplar, ExemplarSeries, Listed, Metadata, Sample, Series, Stats, Value};
 pub use config::PromqlConfig;
 pub use deletes::DeleteSelectors;
 pub use error::{Error, ErrorType, Result};
 pub use request::{
-    DeleteRequest, ExemplarRequest, InstantQuery, MetadataRequest, NewestRequest, RangeQuery, RawRequest, SeriesRequest,
+    DeleteRequest, ExemplarRequest, InstantQuery, MetadataRequest, NewestRequest, RangeQuery, RawRequest, Reuse, SeriesRequest,
     StatsWanted, TimeMs,
 };
 
@@ -49,8 +53,10 @@ pub(crate) use series::scope as series_scope;
 use crate::admission::Admission;
 use crate::engine::Engine;
 use crate::view::View;
-use evaluate::Question;
+use asking::{FlightKey, Landed};
+use flights::Flights;
 use metadata::MetadataCache;
+use results::ResultCache;
 use run::Ticket;
 use samples::Samples;
 use stored::Reader;
@@ -64,6 +70,8 @@ pub struct PromqlEngine {
     runtime: Handle,
     metadata: Arc<MetadataCache>,
     samples: Arc<Samples>,
+    results: Arc<ResultCache>,
+    flights: Arc<Flights<FlightKey, Landed>>,
     admission: Arc<Admission>,
 }
 
@@ -80,7 +88,8 @@ impl PromqlEngine {
         engine.speak(Language { config: config.clone(), samples: shared, partitions });
         let admission = Arc::new(Admission::new(config.queries_max, config.queue_max));
         let metadata = Arc::new(MetadataCache::new());
-        Ok(Arc::new(Self { engine, config, runtime, metadata, samples, admission }))
+        let (results, flights) = (Arc::new(ResultCache::new(config.result_cache_bytes)), Arc::new(Flights::new()));
+        Ok(Arc::new(Self { engine, config, runtime, metadata, samples, results, flights, admission }))
     }
 
     /// The settings.
@@ -107,16 +116,6 @@ impl PromqlEngine {
     /// All kinds.
     pub async fn range(&self, tenant: &TenantId, query: RangeQuery) -> Result<Answer> {
         self.answer(tenant, query.into()).await
-    }
-
-    async fn answer(&self, tenant: &TenantId, question: Question) -> Result<Answer> {
-        let asked = Instant::now();
-        let timeout = run::time_of(question.timeout, self.config.timeout);
-        let ticket = Ticket::new(timeout);
-        // The time in the queue is the query's own.
-        let _turn = self.admission.turn(tenant, timeout).await?;
-        let (engine, tenant, work) = (self.clone(), tenant.clone(), ticket.clone());
-        run::run(&self.runtime, ticket, async move { engine.evaluate(&tenant, &question, work, asked).await }).await
     }
 
     /// How an expression would be evaluated: the physical plan, one operator a line.

@@ -17,6 +17,16 @@ pub enum StatsWanted {
     PerStep,
 }
 
+/// Whether an answer may be made of what earlier ones left. It is the same answer either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Reuse {
+    /// Yes.
+    #[default]
+    Allowed,
+    /// No, and this one leaves nothing.
+    Forbidden,
+}
+
 /// A query at one time.
 #[derive(Debug, Clone, Default)]
 pub struct InstantQuery {
@@ -53,6 +63,8 @@ pub struct RangeQuery {
     pub limit: usize,
     /// Whether to say what it cost.
     pub stats: StatsWanted,
+    /// Whether kept answers are of use.
+    pub reuse: Reuse,
 }
 
 /// Closed range of times in milliseconds. The default is everything.

@@ -11,7 +11,7 @@ use super::error::{Error, Result};
 use crate::interrupt::StopFlag;
 
 /// A task that keeps its thread busy is given up that long after its deadline.
-const GRACE: Duration = Duration::from_millis(250);
+pub(super) const GRACE: Duration = Duration::from_millis(250);
 
 /// When a request must be done, and whether anybody still waits. Cheap to clone; busy loops look at it.
 #[derive(Debug, Clone)]

@@ -30,7 +30,7 @@ use promql::eval::{Data, Node, Operator, Streaming};
 
 use batch::Shape;
 use pipeline::{Chain, Last, Origin, Scalar, SeriesPipelineExec, Stage};
-pub(crate) use state::State;
+pub(crate) use state::{Scopes, State, time_of};
 use whole::OperatorExec;
 
 /// The physical plan of a tree of operators.
@@ -116,7 +116,7 @@ fn chain(top: Node, state: &Arc<State>) -> Arc<dyn ExecutionPlan> {
     }
     let (origin, input) = loop {
         if let Operator::Select(select) = node.op {
-            break (Origin::Storage(select), None);
+            break (Origin::Storage(select, node.span), None);
         }
         if node.streaming() != Streaming::PerSeries || node.inputs.is_empty() {
             break (Origin::Input(shape(&node)), Some(plan(node, state)));

@@ -27,6 +27,7 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
+use promql::ast::Span;
 use promql::eval::operators::{Aggregate, Partial};
 use promql::eval::{self, Data, Node, Select};
 use promql::value::{Grid, RawSeries};
@@ -44,8 +45,8 @@ const CHUNK_SAMPLES: usize = 1 << 15;
 /// Where series come from.
 #[derive(Debug, Clone)]
 pub(super) enum Origin {
-    /// Storage.
-    Storage(Select),
+    /// Storage, for the selector that stands there in the text.
+    Storage(Select, Span),
     /// The first input, whose batches are of this shape.
     Input(Shape),
 }
@@ -147,9 +148,10 @@ impl Inner {
     }
 
     /// What is read out of storage.
-    async fn selection(&self, select: &Select) -> Result<Arc<Selection>> {
+    async fn selection(&self, select: &Select, span: Span) -> Result<Arc<Selection>> {
         let state = &self.state;
-        let decide = async { state.store.select(&state.view, select, state.series_max).await.map_err(Error::into_plan) };
+        let scope = state.scope(select, span);
+        let decide = async { state.store.select(&state.view, select, scope, state.series_max).await.map_err(Error::into_plan) };
         self.selection.get_or_try_init(|| decide).await.map(Arc::clone)
     }
 
@@ -160,8 +162,8 @@ impl Inner {
 
     async fn open(self: &Arc<Self>, partition: usize, context: &Arc<TaskContext>) -> Result<Reading> {
         match (&self.chain.origin, &self.input) {
-            (Origin::Storage(select), _) => {
-                let selection = self.selection(select).await?;
+            (Origin::Storage(select, span), _) => {
+                let selection = self.selection(select, *span).await?;
                 let pinned = MemoryConsumer::new("SeriesPipelineExec[samples]").register(context.memory_pool());
                 let chunks = self.share(selection.chunks(), partition);
                 Ok(Reading::Storage(Box::new(Stored { selection, chunks, chunk: None, pinned })))
@@ -183,7 +185,10 @@ impl Inner {
                 match self.chain.stages.first() {
                     Some(stage) => {
                         let scalars = &values[..stage.scalars];
-                        (self.state.evaluate(|cx| eval::step_raw(&stage.node, &series, scalars, cx))?, 1)
+                        self.state.look_at_windows(&stage.node, &series);
+                        let found = self.state.evaluate(|cx| eval::step_raw(&stage.node, &series, scalars, cx))?;
+                        self.state.look_at_found(&stage.node, &found);
+                        (found, 1)
                     }
                     None => (Data::Raw(series), 0),
                 }
@@ -196,7 +201,11 @@ impl Inner {
         let mut taken: usize = self.chain.stages[..next].iter().map(|stage| stage.scalars).sum();
         while let Some(stage) = self.chain.stages.get(next) {
             let scalars = &values[taken..taken + stage.scalars];
+            if let Data::Raw(series) = &data {
+                self.state.look_at_windows(&stage.node, series);
+            }
             data = self.state.evaluate(|cx| eval::step_series(&stage.node, data, scalars, cx))?;
+            self.state.look_at_found(&stage.node, &data);
             taken += stage.scalars;
             next += 1;
         }
@@ -271,7 +280,7 @@ impl Stored {
             if let Some(chunk) = &mut self.chunk {
                 let series = chunk.next(CHUNK_SAMPLES);
                 if !series.is_empty() {
-                    state.count_samples(series.iter().map(|one| (one.floats.len() + one.histograms.len()) as u64).sum());
+                    state.count_samples(&series);
                     return Ok(series);
                 }
                 self.chunk = None;
@@ -373,7 +382,7 @@ impl DisplayAs for SeriesPipelineExec {
             write!(f, " ◄ {}", describe::node(&stage.node))?;
         }
         match &chain.origin {
-            Origin::Storage(select) => write!(f, " ◄ {}", describe::select(select)),
+            Origin::Storage(select, _) => write!(f, " ◄ {}", describe::select(select)),
             Origin::Input(_) => Ok(()),
         }
     }

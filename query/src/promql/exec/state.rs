@@ -2,14 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
+use catalog::{TimeRange, Timestamp};
 use datafusion::common::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
 use parking_lot::{Mutex, RwLock};
 use promql::annotation::Annotations;
-use promql::eval::{Budget, EvalContext, EvalError};
+use promql::ast::Span;
+use promql::eval::{Budget, Data, EvalContext, EvalError, Looks, Node, Operator, Select};
 use promql::labels::Labels;
+use promql::value::RawSeries;
 
 use super::super::error::Error;
 use super::super::run::Ticket;
@@ -49,6 +53,34 @@ impl Arena {
     }
 }
 
+/// In which time series are looked for, by the place of their selector, when that is more than the selector reads.
+///
+/// Series are shared out by their number. Where only some steps of a query are evaluated, they are those of the whole query all the same,
+/// so that floats are added up in the order in which the whole query would add them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scopes(HashMap<Span, TimeRange>);
+
+impl Scopes {
+    /// Those of all selectors below `root`.
+    pub(crate) fn of(root: &Node) -> Self {
+        let mut scopes = Self::default();
+        scopes.add(root);
+        scopes
+    }
+
+    fn add(&mut self, node: &Node) {
+        if let Operator::Select(select) = &node.op {
+            self.0.insert(node.span, time_of(select));
+        }
+        node.inputs.iter().for_each(|input| self.add(input));
+    }
+}
+
+/// The time that a selector reads.
+pub(crate) fn time_of(select: &Select) -> TimeRange {
+    TimeRange::new(Timestamp::from_millis(select.from_ms), Timestamp::from_millis(select.to_ms))
+}
+
 /// One per query.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -66,8 +98,14 @@ pub(crate) struct State {
     pub(crate) series_max: u64,
     /// How many partitions it works on at a time.
     pub(crate) partitions: usize,
+    /// Where series are looked for.
+    pub(crate) scopes: Scopes,
+    /// What it looks at by step, if that is counted.
+    pub(crate) looks: Option<Looks>,
+    looked_at: Mutex<Vec<u64>>,
     annotations: Mutex<Annotations>,
-    samples: std::sync::atomic::AtomicU64,
+    samples: AtomicU64,
+    has_histograms: AtomicBool,
 }
 
 impl State {
@@ -78,9 +116,56 @@ impl State {
         ticket: Ticket,
         partitions: usize,
         series_max: u64,
-    ) -> Arc<Self> {
-        let (arena, annotations, samples) = (Arena::default(), Mutex::default(), Default::default());
-        Arc::new(Self { view, store, arena, budget, ticket, partitions: partitions.max(1), series_max, annotations, samples })
+    ) -> Self {
+        Self {
+            view,
+            store,
+            arena: Arena::default(),
+            budget,
+            ticket,
+            series_max,
+            partitions: partitions.max(1),
+            scopes: Scopes::default(),
+            looks: None,
+            looked_at: Mutex::default(),
+            annotations: Mutex::default(),
+            samples: AtomicU64::new(0),
+            has_histograms: AtomicBool::new(false),
+        }
+    }
+
+    /// In which time the series of the selector at `span` are looked for.
+    pub(super) fn scope(&self, select: &Select, span: Span) -> TimeRange {
+        self.scopes.0.get(&span).copied().unwrap_or_else(|| time_of(select))
+    }
+
+    /// Counts what `node` is going to look at in `series`.
+    pub(super) fn look_at_windows(&self, node: &Node, series: &[RawSeries]) {
+        self.look(|looks, counts| looks.at_windows(node, series, counts));
+    }
+
+    /// Counts what `node` looked at to find `found`.
+    pub(super) fn look_at_found(&self, node: &Node, found: &Data) {
+        if let Data::Steps(series) = found {
+            self.look(|looks, counts| looks.at_newest(node, series, counts));
+        }
+    }
+
+    fn look(&self, count: impl FnOnce(&Looks, &mut [u64])) {
+        let Some(looks) = &self.looks else { return };
+        let mut more = looks.none();
+        count(looks, &mut more);
+        let mut counts = self.looked_at.lock();
+        counts.resize(more.len(), 0);
+        counts.iter_mut().zip(more).for_each(|(count, more)| *count += more);
+    }
+
+    /// Samples looked at by step, if they were counted.
+    pub(crate) fn looked_at(&self) -> Option<Vec<u64>> {
+        let looks = self.looks.as_ref()?;
+        let mut counts = self.looked_at.lock().clone();
+        counts.resize(looks.none().len(), 0);
+        Some(counts)
     }
 
     /// Runs `work` with a context of its own; what it annotates is kept.
@@ -103,13 +188,22 @@ impl State {
     }
 
     /// Counts samples that were read.
-    pub(super) fn count_samples(&self, samples: u64) {
-        self.samples.fetch_add(samples, std::sync::atomic::Ordering::Relaxed);
+    pub(super) fn count_samples(&self, series: &[RawSeries]) {
+        let samples: usize = series.iter().map(|one| one.floats.len() + one.histograms.len()).sum();
+        self.samples.fetch_add(samples as u64, Ordering::Relaxed);
+        if series.iter().any(|one| !one.histograms.is_empty()) {
+            self.has_histograms.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether native histograms were read so far.
+    pub(crate) fn has_histograms(&self) -> bool {
+        self.has_histograms.load(Ordering::Relaxed)
     }
 
     /// Samples that were read so far.
     pub(crate) fn samples(&self) -> u64 {
-        self.samples.load(std::sync::atomic::Ordering::Relaxed)
+        self.samples.load(Ordering::Relaxed)
     }
 }
 

@@ -24,12 +24,13 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMillisecondType;
 use catalog::{SnapshotId, TimeRange, Timestamp};
 use datafusion::execution::memory_pool::MemoryReservation;
+use promql::ast::Matcher;
 use promql::eval::Select;
 use promql::labels::Labels;
 use promql::value::RawSeries;
 
 pub(crate) use cache::SampleCache;
-pub(crate) use resolve::SelectionCache;
+pub(crate) use resolve::{Layout, SelectionCache};
 pub(crate) use selection::{Chunk, Selection};
 
 use super::error::{Error, Result};
@@ -87,13 +88,33 @@ impl Samples {
         Arc::new(Self { blocks: SampleCache::new(bytes - bytes / 8), selections: SelectionCache::new(bytes / 8) })
     }
 
-    /// Decides what `select` reads of `view`.
+    /// Decides what `select` reads of `view`, of series that are there in `scope`, which holds the time that is read.
     ///
     /// # Errors
     /// More series than `series_max`; limits on files; the lake's.
-    pub(crate) async fn select(&self, view: &Arc<View>, select: &Select, series_max: u64) -> Result<Arc<Selection>> {
-        let series = self.selections.resolve(view, select, series_max).await?;
-        Ok(Arc::new(Selection::new(Arc::clone(view), Arc::clone(&self.blocks), series, select).await?))
+    pub(crate) async fn select(
+        &self,
+        view: &Arc<View>,
+        select: &Select,
+        scope: TimeRange,
+        series_max: u64,
+    ) -> Result<Arc<Selection>> {
+        let found = self.selections.resolve(view, &select.matchers, scope, series_max).await?;
+        Ok(Arc::new(Selection::new(Arc::clone(view), Arc::clone(&self.blocks), found.series, select).await?))
+    }
+
+    /// How the series of `view` in `scope` that pass `matchers` are shared out.
+    ///
+    /// # Errors
+    /// As [`Samples::select`].
+    pub(crate) async fn layout(
+        &self,
+        view: &Arc<View>,
+        matchers: &[Matcher],
+        scope: TimeRange,
+        series_max: u64,
+    ) -> Result<Layout> {
+        Ok(self.selections.resolve(view, matchers, scope, series_max).await?.layout)
     }
 
     /// Everything that `select` reads of `view`, ascending by labels. Memory is taken from `reservation`.
@@ -109,7 +130,8 @@ impl Samples {
         ticket: &Ticket,
     ) -> Result<Vec<RawSeries>> {
         let (series_max, samples_max) = limits;
-        let selection = self.select(view, select, series_max).await?;
+        let time = TimeRange::new(Timestamp::from_millis(select.from_ms), Timestamp::from_millis(select.to_ms));
+        let selection = self.select(view, select, time, series_max).await?;
         let pinned = reservation.new_empty();
         let (mut out, mut samples) = (Vec::new(), 0);
         for at in 0..selection.chunks() {

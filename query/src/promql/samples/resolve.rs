@@ -1,18 +1,20 @@
 //! Matchers to series, remembered: dashboards ask for the same selectors again and again, and series change rarely.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
-use catalog::{FileId, Signal, TenantId, TimeRange, Timestamp};
+use catalog::{FileId, Signal, TenantId, TimeRange};
 use hashbrown::{HashMap, HashSet};
 use lake::series::Scope;
 use moka::future::Cache;
 use promql::ast::Matcher;
-use promql::eval::{Matchers, Select};
-use promql::labels::Labels;
+use promql::eval::Matchers;
+use promql::labels::{Labels, TYPE, UNIT};
 
 use super::super::error::{Error, Result};
 use super::super::series::{self, Interner};
+use super::selection::CHUNK_SERIES;
 use super::{Deleted, Selected};
 use crate::view::View;
 
@@ -30,9 +32,38 @@ struct Key {
     deletes: Vec<FileId>,
 }
 
+/// What is to be known of the series of a selector to tell whether values that were made of them are those that would be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Layout {
+    /// Equal when series are shared out in the same way between those who add them up: so it is when they are the same ones, or so few
+    /// that nothing is shared out.
+    pub(crate) shares: u64,
+    /// Whether a series has a label that goes with its name.
+    pub(crate) has_metadata: bool,
+}
+
+impl Layout {
+    fn of(series: &[Selected]) -> Self {
+        let has_metadata = series.iter().any(|one| !one.labels.get(TYPE).is_empty() || !one.labels.get(UNIT).is_empty());
+        if series.len() <= CHUNK_SERIES {
+            return Self { shares: 0, has_metadata };
+        }
+        let mut hasher = DefaultHasher::new();
+        series.iter().for_each(|one| one.sid.hash(&mut hasher));
+        Self { shares: hasher.finish() | 1, has_metadata }
+    }
+}
+
+/// The series of a selector, ordered by metric and id.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) series: Arc<Vec<Selected>>,
+    pub(super) layout: Layout,
+}
+
 #[derive(Debug, Clone)]
 struct Known {
-    series: Arc<Vec<Selected>>,
+    found: Found,
     _fresh: Arc<Vec<RecordBatch>>,
 }
 
@@ -43,39 +74,39 @@ pub(crate) struct SelectionCache(Cache<Key, Known>);
 impl SelectionCache {
     pub(super) fn new(bytes: u64) -> Self {
         let weigh = |key: &Key, known: &Known| {
-            let series: usize = known.series.iter().map(bytes_of).sum();
+            let series: usize = known.found.series.iter().map(bytes_of).sum();
             let fresh: usize = known._fresh.iter().map(RecordBatch::get_array_memory_size).sum();
             u32::try_from(series + fresh + key.files.len() * 16 + 256).unwrap_or(u32::MAX)
         };
         Self(Cache::builder().name("promql_selections").max_capacity(bytes).weigher(weigh).build())
     }
 
-    /// The series that `select` selects, ordered by metric and id.
+    /// The series that pass `matchers` and are there in `time`.
     ///
     /// # Errors
     /// More than `series_max`; the lake's.
-    pub(super) async fn resolve(&self, view: &View, select: &Select, series_max: u64) -> Result<Arc<Vec<Selected>>> {
-        let time = TimeRange::new(Timestamp::from_millis(select.from_ms), Timestamp::from_millis(select.to_ms));
+    pub(super) async fn resolve(&self, view: &View, matchers: &[Matcher], time: TimeRange, series_max: u64) -> Result<Found> {
         let scope = series::scope(view, time)?;
         let deletes = view.snapshot().delete_predicates(view.tenant()).filter(|delete| delete.signal == Signal::Metrics);
         let key = Key {
             tenant: view.tenant().clone(),
-            matchers: select.matchers.clone(),
+            matchers: matchers.to_vec(),
             files: scope.files.iter().map(|file| file.id).collect(),
             fresh: scope.fresh.iter().map(address_of).collect(),
             deletes: deletes.map(|delete| delete.id).collect(),
         };
         if let Some(known) = self.0.get(&key).await {
-            if known.series.len() as u64 > series_max {
-                let found = known.series.len() as u64;
+            if known.found.series.len() as u64 > series_max {
+                let found = known.found.series.len() as u64;
                 return Err(Error::Limit { name: "promql.series_max", what: "series", found, limit: series_max });
             }
-            return Ok(known.series);
+            return Ok(known.found);
         }
-        let series = Arc::new(find(view, &scope, &select.matchers, series_max).await?);
-        let known = Known { series: Arc::clone(&series), _fresh: Arc::new(scope.fresh) };
+        let series = Arc::new(find(view, &scope, matchers, series_max).await?);
+        let found = Found { layout: Layout::of(&series), series };
+        let known = Known { found: found.clone(), _fresh: Arc::new(scope.fresh) };
         self.0.insert(key, known).await;
-        Ok(series)
+        Ok(found)
     }
 }
 

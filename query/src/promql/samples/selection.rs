@@ -32,7 +32,7 @@ use super::{Deleted, Selected};
 use crate::view::View;
 
 /// Series that are read together.
-const CHUNK_SERIES: usize = 256;
+pub(super) const CHUNK_SERIES: usize = 256;
 /// Bytes of whole blocks that a chunk holds; what goes beyond is read narrowly.
 const PIN_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of a decoded row, about.

@@ -60,7 +60,7 @@ async fn evaluate(asked: &Asked, context: Arc<TaskContext>, reservation: &Memory
     let ticket = Ticket::stopped_by(asked.stop.clone(), config.timeout);
     let budget = Budget::new(plan.samples_max, plan.series_max);
     let (view, samples) = (Arc::clone(&asked.view), Arc::clone(&asked.language.samples));
-    let state = State::new(view, samples, budget, ticket, asked.language.partitions, config.series_max);
+    let state = Arc::new(State::new(view, samples, budget, ticket, asked.language.partitions, config.series_max));
     let of_plan = |error| own(error).map_or_else(|error| error, |error| of_sql(error, &asked.text, config));
     let physical = exec::plan(plan.root.clone(), &state);
     let data = exec::run(physical, PlanShape::of(&plan.root), &state, context).await.map_err(of_plan)?;

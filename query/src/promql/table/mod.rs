@@ -60,7 +60,8 @@ impl PromqlFunction {
 impl TableFunctionImpl for PromqlFunction {
     fn call_with_args(&self, args: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
         let Arguments { text, question } = Arguments::read(args.exprs())?;
-        let plan = lower(&question, &self.language.config).map_err(|error| of_sql(error, &text, &self.language.config))?;
+        let lowered = lower(&question, &self.language.config).map_err(|error| of_sql(error, &text, &self.language.config))?;
+        let plan = lowered.plan;
         let asked =
             Asked { view: Arc::clone(&self.view), language: Arc::clone(&self.language), stop: self.stop.clone(), text, plan };
         Ok(Arc::new(PromqlTable(Arc::new(asked))))
