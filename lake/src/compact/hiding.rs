@@ -56,7 +56,10 @@ impl<'a> Hiding<'a> {
         if self.is_deferred {
             return (Vec::new(), added);
         }
-        let hides = |delete: &&&DeletePredicate| inputs.iter().zip(&added).any(|(file, added)| delete.may_hide(file, *added));
+        // Those that may hide rows of the outputs, which are as old as the oldest input and span the times of all: an input that a
+        // predicate is older than must not come under it with the others.
+        let oldest = added.iter().copied().min().unwrap_or(SnapshotId::MAX);
+        let hides = |delete: &&&DeletePredicate| inputs.iter().any(|file| delete.may_hide(file, oldest));
         (self.deletes.iter().filter(hides).map(|delete| (*delete).clone()).collect(), added)
     }
 
