@@ -1,5 +1,6 @@
 //! The allocator, and giving back what it keeps.
 
+use std::ffi::{c_int, c_long};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -10,6 +11,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Between two times at which memory is given back. What is needed again soon is taken again for a page fault, so not oftener.
 const EVERY: Duration = Duration::from_secs(10);
+
+/// mimalloc's option for how long, in milliseconds, freed memory stays with the process; its crate has no name for the number.
+const PURGE_DELAY: c_int = 15;
+/// At 3 million samples a second the library's own second takes a third more memory at its peak, and saves no CPU.
+const PURGE_DELAY_MS: c_long = 50;
+
+/// Sets what the environment (`MIMALLOC_PURGE_DELAY`) does not. Before anything else runs.
+#[allow(unsafe_code, reason = "mimalloc's crate has no safe name for it")]
+pub(crate) fn configure() {
+    // SAFETY: takes two numbers and returns nothing; a number that is no option is ignored.
+    unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY, PURGE_DELAY_MS) }
+}
 
 /// Gives freed memory back to the system from time to time, until `stop`.
 ///
@@ -25,4 +38,20 @@ fn give_back() {
     // SAFETY: takes and returns nothing. It works on the calling thread's heap and, under mimalloc's own locks, on the arenas that
     // threads share; the documentation allows the call at any time.
     unsafe { libmimalloc_sys::mi_collect(true) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The library numbers its options anew when it likes.
+    #[test]
+    #[allow(unsafe_code, reason = "mimalloc's crate has no safe name for it")]
+    fn the_option_is_the_one_that_is_meant() {
+        // SAFETY: takes a number and returns one.
+        let of = |option| unsafe { libmimalloc_sys::mi_option_get(option) };
+        assert_eq!(of(PURGE_DELAY), 1_000, "the default of version 3");
+        configure();
+        assert_eq!(of(PURGE_DELAY), PURGE_DELAY_MS);
+    }
 }

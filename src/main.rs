@@ -36,6 +36,7 @@ use clap::Parser;
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    allocator::configure();
     let done = match Cli::parse().command {
         Command::Serve(args) => commands::serve::run(args),
         Command::Sql(args) => commands::sql::run(args),
