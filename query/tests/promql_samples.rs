@@ -15,23 +15,10 @@ use query::promql::{DeleteRequest, InstantQuery, PromqlConfig, PromqlEngine, Ran
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
-use support::{NEW_YEAR_MS, World, series, tenant};
+use support::{HISTOGRAMS, NEW_YEAR_MS, SERIES, World, series, tenant};
 
 /// Series, seconds since the new year ► value. Series 7 holds histograms: their count.
 type Model = BTreeMap<(i64, i64), f64>;
-
-const HISTOGRAMS: i64 = 7;
-/// Series by id: the metric and its labels.
-const SERIES: [(&str, [(&str, &str); 2]); 8] = [
-    ("up", [("job", "api"), ("i", "1")]),
-    ("up", [("job", "api"), ("i", "2")]),
-    ("up", [("job", "db"), ("i", "1")]),
-    ("http_total", [("job", "api"), ("i", "1")]),
-    ("http_total", [("job", "api"), ("i", "2")]),
-    ("http_total", [("job", "db"), ("i", "3")]),
-    ("b_bucket", [("job", "api"), ("le", "+Inf")]),
-    ("latency", [("job", "api"), ("i", "1")]),
-];
 
 struct Lake {
     world: World,

@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use super::node::{Node, time};
-use super::rows::{NEW_YEAR_MS, series};
+use super::rows::{HISTOGRAMS, NEW_YEAR_MS, SERIES, series};
 use super::{alone, counted, counters, shown};
 
 const DAY_S: i64 = 86_400;
@@ -21,19 +21,6 @@ const DAY_S: i64 = 86_400;
 const WIDE: i64 = 600;
 /// Where their ids begin.
 const WIDE_SID: i64 = 1 << 40;
-const HISTOGRAMS: i64 = 7;
-/// Series by id: the metric and its labels.
-const SERIES: [(&str, [(&str, &str); 2]); 8] = [
-    ("up", [("job", "api"), ("i", "1")]),
-    ("up", [("job", "api"), ("i", "2")]),
-    ("up", [("job", "db"), ("i", "1")]),
-    ("http_total", [("job", "api"), ("i", "1")]),
-    ("http_total", [("job", "api"), ("i", "2")]),
-    ("http_total", [("job", "db"), ("i", "3")]),
-    ("b_bucket", [("job", "api"), ("le", "+Inf")]),
-    ("latency", [("job", "api"), ("i", "1")]),
-];
-
 /// What somebody looks at again and again.
 #[derive(Debug, Clone)]
 struct Panel {

@@ -17,7 +17,7 @@ use object_store::memory::InMemory;
 use query::{Engine, QueryConfig, QueryLimits, Session};
 use serde_json::Value;
 
-pub use rows::{NEW_YEAR_MS, batch, ns, sample, series};
+pub use rows::{HISTOGRAMS, NEW_YEAR_MS, SERIES, batch, ns, sample, series};
 
 /// Rows in memory that a test puts there.
 #[derive(Debug, Default)]

@@ -11,6 +11,20 @@ use serde_json::{Value, json};
 /// 2026-01-01 00:00 UTC in milliseconds.
 pub const NEW_YEAR_MS: i64 = 1_767_225_600_000;
 
+/// The series of [`SERIES`] that holds histograms.
+pub const HISTOGRAMS: i64 = 7;
+/// Series by id: the metric and its labels.
+pub const SERIES: [(&str, [(&str, &str); 2]); 8] = [
+    ("up", [("job", "api"), ("i", "1")]),
+    ("up", [("job", "api"), ("i", "2")]),
+    ("up", [("job", "db"), ("i", "1")]),
+    ("http_total", [("job", "api"), ("i", "1")]),
+    ("http_total", [("job", "api"), ("i", "2")]),
+    ("http_total", [("job", "db"), ("i", "3")]),
+    ("b_bucket", [("job", "api"), ("le", "+Inf")]),
+    ("latency", [("job", "api"), ("i", "1")]),
+];
+
 /// Rows of `table` out of JSON objects; required columns that are missing get an empty value.
 pub fn batch(table: Table, rows: Value) -> RecordBatch {
     let schema = schema::rows(table);
