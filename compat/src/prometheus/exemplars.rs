@@ -15,7 +15,7 @@ use super::answer::{Answer, Array};
 use super::error::ApiError;
 use super::form::Form;
 use super::json::{write_labels, write_value};
-use super::number::write_timestamp;
+use gosyntax::number::write_timestamp;
 
 /// `/api/v1/query_exemplars`
 pub(super) async fn exemplars(

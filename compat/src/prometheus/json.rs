@@ -6,7 +6,7 @@ use std::io::Write;
 
 use promql::labels::Labels;
 
-use super::number::{write_float, write_timestamp};
+use gosyntax::number::{write_float, write_timestamp};
 
 /// Appends `text` in quotes. `<`, `>`, `&` and the two line separators are escaped as well, so that an answer can stand in a page.
 pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {

@@ -14,9 +14,8 @@ use promql::annotation::Severity;
 use query::promql::{Answer as Outcome, Element, Sample, Series, Stats, StatsWanted, Value};
 
 use super::answer::{Answer, Data, TRUNCATED};
-use super::histogram::write_histogram;
 use super::json::{write_labels, write_point, write_text, write_value};
-use super::number::write_timestamp;
+use gosyntax::number::write_timestamp;
 
 /// Samples that are written in one go.
 const POINTS_PER_ITEM: usize = 1024;
@@ -139,7 +138,7 @@ impl Place {
                 out.extend_from_slice(if self.written == 0 { b",\"histograms\":[[" } else { b",[" });
                 write_timestamp(out, time_ms);
                 out.push(b',');
-                write_histogram(out, histogram);
+                promql::histogram::write_json(out, histogram);
                 out.push(b']');
                 self.written += 1;
             }
@@ -182,7 +181,7 @@ fn write_element(out: &mut Vec<u8>, element: &Element) {
     out.push(b',');
     match &element.sample {
         Sample::Float(value) => write_value(out, *value),
-        Sample::Histogram(histogram) => write_histogram(out, histogram),
+        Sample::Histogram(histogram) => promql::histogram::write_json(out, histogram),
     }
     out.extend_from_slice(b"]}");
 }

@@ -7,7 +7,7 @@ use std::io::Write;
 use query::promql::{Element, Sample};
 
 use super::{Names, labels_of};
-use crate::prometheus::number::write_exponent;
+use gosyntax::number::write_exponent;
 
 /// A family: `# TYPE name untyped`, and one line for each of its samples.
 pub(super) fn write(family: &[Element], names: Names) -> Vec<u8> {

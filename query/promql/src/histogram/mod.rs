@@ -14,6 +14,7 @@
 
 mod bounds;
 mod hints;
+mod json;
 mod reset;
 mod sides;
 mod sum;
@@ -23,6 +24,7 @@ mod valid;
 
 pub use bounds::{Bucket, exponential_bound};
 pub use hints::tell_resets;
+pub use json::write_json;
 pub use sides::Side;
 pub use sum::{HistogramSum, Incompatible, Notes};
 pub use valid::Invalid;

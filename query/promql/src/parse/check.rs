@@ -1,9 +1,9 @@
 //! Whether types fit. Runs once the whole text was read; the order of the checks decides which mistake is named.
 
-use super::quote::quote;
 use super::{Result, fail, matches_nothing_empty};
 use crate::ast::{AggregateOp, Binary, Call, Cardinality, Expr, ExprKind, Function, Span, Unary, ValueType, VectorSelector};
 use crate::labels;
+use gosyntax::quote::quote;
 
 /// Checks `expr`, completes how its vectors match, and gives its type.
 pub(super) fn check(text: &str, expr: &mut Expr) -> Result<ValueType> {

@@ -1,6 +1,6 @@
 //! Lengths of time: `1h30m` to milliseconds and back, as Prometheus' `model.Duration` has them.
 
-use super::quote::quote;
+use gosyntax::quote::quote;
 
 /// Units from large to small, with their milliseconds.
 const UNITS: [(&str, u64); 7] = [

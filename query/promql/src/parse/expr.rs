@@ -1,12 +1,12 @@
 //! Expressions: operators by precedence, what stands between them, and calls.
 
 use super::parser::{Context, Node, Parser};
-use super::quote::{quote, unquote};
 use super::token::{Kind, Token};
 use super::{Result, duration, literal};
 use crate::ast::{
     Aggregate, AggregateOp, Binary, BinaryOp, Call, Cardinality, ExprKind, Function, NumberLiteral, Span, Unary, VectorMatching,
 };
+use gosyntax::quote::{quote, unquote};
 
 /// How tight an operator binds.
 const fn precedence(op: BinaryOp) -> u8 {

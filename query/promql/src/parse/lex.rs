@@ -4,10 +4,10 @@
 //! numbers, durations, arithmetic and the words of duration expressions. The states and the texts of the errors are those of
 //! Prometheus' `promql/parser/lex.go`, down to what an error points at: the start of the word that went wrong.
 
-use super::quote::quote_char;
 use super::token::{Kind, Token};
 use super::{Result, fail};
 use crate::ast::{BinaryOp, Span};
+use gosyntax::quote::quote_char;
 
 pub(super) const DIGITS: &str = "0123456789";
 const SPACES: [char; 4] = [' ', '\t', '\n', '\r'];

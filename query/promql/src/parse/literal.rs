@@ -8,7 +8,7 @@ pub(super) fn number(text: &str) -> Result<f64, String> {
     if let Some(n) = integer(text) {
         return Ok(n as f64);
     }
-    let failed = |why| format!("error parsing number: strconv.ParseFloat: parsing {}: {why}", super::quote::quote(text));
+    let failed = |why| format!("error parsing number: strconv.ParseFloat: parsing {}: {why}", gosyntax::quote::quote(text));
     let infinite = ["inf", "nan"].iter().any(|word| word.eq_ignore_ascii_case(text));
     let plain = infinite || text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'e' | b'E' | b'+' | b'-'));
     let digits = if underscores_separate(text) { text.replace('_', "") } else { text.to_owned() };

@@ -17,9 +17,7 @@ mod length;
 mod lex;
 mod literal;
 mod parser;
-mod quote;
 mod range;
-mod regex;
 mod scan;
 mod selector;
 #[cfg(test)]
@@ -29,8 +27,8 @@ mod token;
 use std::fmt;
 
 pub use duration::{duration, duration_or_seconds, format_duration};
-pub use quote::{holds_bytes, quote};
-pub use regex::{REGEX_BYTES_MAX, compile_regex};
+pub use gosyntax::quote::{holds_bytes, quote};
+pub use gosyntax::re2::{REGEX_BYTES_MAX, compile_regex};
 
 use crate::annotation::position;
 use crate::ast::{Expr, MatchOp, Matcher, Span};

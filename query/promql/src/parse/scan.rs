@@ -2,8 +2,8 @@
 
 use super::Result;
 use super::lex::{DIGITS, Lexer, is_alphanumeric};
-use super::quote::{is_printable, quote};
 use super::token::{Kind, Token};
+use gosyntax::quote::{is_printable, quote};
 
 impl Lexer<'_> {
     /// A string whose opening quote was read.

@@ -2,11 +2,11 @@
 
 use super::Result;
 use super::parser::{Node, Parser};
-use super::quote::{holds_bytes, quote, unquote};
-use super::regex::compile_regex;
 use super::token::{Kind, Token};
 use crate::ast::{BinaryOp, DurationValue, ExprKind, Extension, MatchOp, Matcher, Span, VectorSelector};
 use crate::labels;
+use gosyntax::quote::{holds_bytes, quote, unquote};
+use gosyntax::re2::compile_regex;
 
 const IN_MATCHING: &str = "label matching";
 const IN_GROUPING: &str = "grouping opts";

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::quote::quote;
 use crate::ast::{AggregateOp, BinaryOp};
+use gosyntax::quote::quote;
 
 /// A word and where it stands. `start..end` are bytes of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

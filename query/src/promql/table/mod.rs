@@ -8,7 +8,6 @@
 
 mod arguments;
 mod exec;
-mod json;
 mod rows;
 
 use std::sync::{Arc, LazyLock};

@@ -9,10 +9,10 @@ use arrow::array::{
 };
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
+use promql::histogram::Histogram;
 use promql::labels::{Labels, NAME};
 
 use super::super::answer::{Element, Sample, Series, Value};
-use super::json;
 
 /// Time, number, histogram.
 type Point = (i64, Option<f64>, Option<String>);
@@ -75,7 +75,7 @@ impl Rows {
                     self.labels = labels;
                     return Some(match sample {
                         Sample::Float(value) => (time_ms, Some(value), None),
-                        Sample::Histogram(histogram) => (time_ms, None, Some(json::text(&histogram))),
+                        Sample::Histogram(histogram) => (time_ms, None, Some(text_of(&histogram))),
                     });
                 }
             }
@@ -111,7 +111,7 @@ impl Iterator for Rows {
 /// Numbers and histograms of one series, ascending by time.
 fn points(series: &Series) -> VecDeque<Point> {
     let floats = series.floats().map(|(at, value)| (at, Some(value), None));
-    let histograms = series.histograms().map(|(at, histogram)| (at, None, Some(json::text(histogram))));
+    let histograms = series.histograms().map(|(at, histogram)| (at, None, Some(text_of(histogram))));
     let mut points: Vec<Point> = floats.chain(histograms).collect();
     points.sort_by_key(|point| point.0);
     points.into()
@@ -164,4 +164,11 @@ impl Columns {
             Arc::new(self.histogram.finish()),
         ]
     }
+}
+
+/// A native histogram as the API writes it.
+fn text_of(histogram: &Histogram) -> String {
+    let mut out = Vec::new();
+    promql::histogram::write_json(&mut out, histogram);
+    String::from_utf8(out).expect("JSON is UTF-8")
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 
 /// Appends `value`: the shortest digits that give it back, without an exponent between 1e-6 and 1e21, else as `1e-07`, `1.5e+21`.
 /// `NaN`, `+Inf` and `-Inf` by these names. No quotes.
-pub(crate) fn write_float(out: &mut Vec<u8>, value: f64) {
+pub fn write_float(out: &mut Vec<u8>, value: f64) {
     let size = value.abs();
     if value.is_nan() {
         out.extend_from_slice(b"NaN");
@@ -20,7 +20,7 @@ pub(crate) fn write_float(out: &mut Vec<u8>, value: f64) {
 }
 
 /// Go's `e` format: at least two digits in the exponent, and always its sign.
-pub(crate) fn write_exponent(out: &mut Vec<u8>, value: f64) {
+pub fn write_exponent(out: &mut Vec<u8>, value: f64) {
     let text = format!("{value:e}");
     let (digits, exponent) = text.split_once('e').expect("the format has an exponent");
     let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |e| ('-', e));
@@ -28,7 +28,7 @@ pub(crate) fn write_exponent(out: &mut Vec<u8>, value: f64) {
 }
 
 /// Appends milliseconds since the epoch as seconds with up to three decimals, all three when there is a fraction.
-pub(crate) fn write_timestamp(out: &mut Vec<u8>, ms: i64) {
+pub fn write_timestamp(out: &mut Vec<u8>, ms: i64) {
     let (sign, ms) = (if ms < 0 { "-" } else { "" }, ms.unsigned_abs());
     let (seconds, fraction) = (ms / 1000, ms % 1000);
     let _ = if fraction == 0 { write!(out, "{sign}{seconds}") } else { write!(out, "{sign}{seconds}.{fraction:03}") };

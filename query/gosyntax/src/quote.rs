@@ -25,7 +25,7 @@ pub fn quote(text: &str) -> String {
 }
 
 /// `c` in single quotes, as Go's `strconv.QuoteRune` writes it; the end of the text is the replacement character.
-pub(super) fn quote_char(c: Option<char>) -> String {
+pub fn quote_char(c: Option<char>) -> String {
     let mut out = String::from("'");
     push_escaped(&mut out, c.unwrap_or(char::REPLACEMENT_CHARACTER), '\'');
     out.push('\'');
@@ -64,7 +64,7 @@ fn push_escaped(out: &mut String, c: char, quote: char) {
 }
 
 /// Whether Go prints the character as it is. `str`'s own escaping knows, once the character does not stand first.
-pub(super) fn is_printable(c: char) -> bool {
+pub fn is_printable(c: char) -> bool {
     let mut pair = [0; 5];
     pair[0] = b'x';
     let len = c.encode_utf8(&mut pair[1..]).len() + 1;
@@ -73,7 +73,7 @@ pub(super) fn is_printable(c: char) -> bool {
 }
 
 /// The value of a string literal with its quotes, one that the lexer has accepted.
-pub(super) fn unquote(literal: &str) -> String {
+pub fn unquote(literal: &str) -> String {
     let body = &literal[1..literal.len() - 1];
     if literal.starts_with('`') || !body.contains('\\') {
         return body.to_owned();

@@ -4,16 +4,16 @@
 
 use std::io::Write;
 
-use promql::histogram::Histogram;
+use gosyntax::number::write_float;
 
-use super::json::write_value;
+use super::Histogram;
 
 /// Appends `histogram`. Empty buckets are left out, and the list with them when all are.
-pub(super) fn write_histogram(out: &mut Vec<u8>, histogram: &Histogram) {
+pub fn write_json(out: &mut Vec<u8>, histogram: &Histogram) {
     out.extend_from_slice(br#"{"count":"#);
-    write_value(out, histogram.count);
+    write_quoted(out, histogram.count);
     out.extend_from_slice(br#","sum":"#);
-    write_value(out, histogram.sum);
+    write_quoted(out, histogram.sum);
     let mut begun = false;
     for bucket in histogram.buckets().iter().filter(|b| b.count != 0.0) {
         out.extend_from_slice(if begun { b",[" } else { b",\"buckets\":[[" });
@@ -22,23 +22,29 @@ pub(super) fn write_histogram(out: &mut Vec<u8>, histogram: &Histogram) {
         let _ = write!(out, "{}", bucket.rule());
         for value in [bucket.lower, bucket.upper, bucket.count] {
             out.push(b',');
-            write_value(out, value);
+            write_quoted(out, value);
         }
         out.push(b']');
     }
     out.extend_from_slice(if begun { b"]}" } else { b"}" });
 }
 
+/// A number in quotes, since JSON has no NaN and no infinity.
+fn write_quoted(out: &mut Vec<u8>, value: f64) {
+    out.push(b'"');
+    write_float(out, value);
+    out.push(b'"');
+}
+
 #[cfg(test)]
 mod tests {
-    use promql::histogram::{BucketSpan, CUSTOM_BUCKETS};
-
     use super::*;
+    use crate::histogram::{BucketSpan, CUSTOM_BUCKETS};
 
     #[track_caller]
     fn check(histogram: &Histogram, expected: &str) {
         let mut out = Vec::new();
-        write_histogram(&mut out, histogram);
+        write_json(&mut out, histogram);
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 

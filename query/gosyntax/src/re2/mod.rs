@@ -1,0 +1,61 @@
+//! Patterns in RE2's language as Go has it. Those of matchers take the whole value, and their `.` matches newlines too ([`compile_regex`]).
+//!
+//! ```text
+//! pattern ─► ^(?s:pattern)$ ─[translate]─► the same in the language of the crate `regex` ─► machine
+//! ```
+//! The two languages differ: `\d`, `\w`, `\s`, `\b` are ASCII in RE2; a `{` that opens no repetition is a character, and so are `&&`
+//! and `[` in a class; there are octal escapes and `\Q...\E`; a repetition is not repeated. Mistakes are named as Go names them.
+
+#[cfg(test)]
+mod tests;
+mod translate;
+
+use regex::{Regex, RegexBuilder, bytes};
+
+use crate::quote::holds_bytes;
+use translate::translate;
+
+/// Largest compiled pattern, in bytes.
+pub const REGEX_BYTES_MAX: usize = 10 << 20;
+
+/// Compiles the pattern of a matcher: anchored at both ends.
+///
+/// # Errors
+/// A pattern that is none, in Go's words, or whose machine is larger than [`REGEX_BYTES_MAX`].
+pub fn compile_regex(pattern: &str) -> Result<Regex, String> {
+    let anchored = format!("^(?s:{pattern})$");
+    let translated = in_our_language(pattern, &anchored)?;
+    RegexBuilder::new(&translated).size_limit(REGEX_BYTES_MAX).build().map_err(|e| refused(e, &anchored))
+}
+
+/// Compiles a pattern as it is, to be searched for in bytes: not anchored, `.` matches no newline.
+///
+/// # Errors
+/// As [`compile_regex`].
+pub fn compile_search(pattern: &str) -> Result<bytes::Regex, String> {
+    let translated = in_our_language(pattern, pattern)?;
+    bytes::RegexBuilder::new(&translated).size_limit(REGEX_BYTES_MAX).build().map_err(|e| refused(e, pattern))
+}
+
+/// What stands in `place`, which mistakes are shown with, in the language of the crate `regex`.
+///
+/// # Errors
+/// A pattern that is none, in Go's words.
+fn in_our_language(pattern: &str, place: &str) -> Result<String, String> {
+    if holds_bytes(pattern) {
+        return Err(mistake("invalid UTF-8", place));
+    }
+    translate(place)
+}
+
+fn refused(error: regex::Error, place: &str) -> String {
+    match error {
+        regex::Error::CompiledTooBig(limit) => format!("error parsing regexp: expression needs more than {limit} bytes"),
+        // what is left are names of Unicode classes, and depth
+        e => mistake(e.to_string().lines().last().unwrap_or_default().trim_start_matches("error: "), place),
+    }
+}
+
+fn mistake(what: &str, place: &str) -> String {
+    format!("error parsing regexp: {what}: `{place}`")
+}
