@@ -10,3 +10,16 @@
 //! - No I/O, no clock, no randomness, no threads: the same input gives the same output, byte for byte.
 //! - A line is parsed once, and only for the labels that somebody asks for; nothing is allocated for a line that is dropped.
 //! - Any text parses or is an error with a position; nothing panics, recursion is bounded.
+
+pub mod ast;
+pub mod parse;
+pub mod print;
+pub mod units;
+
+pub mod labels;
+pub mod patterns;
+pub mod pipeline;
+pub mod template;
+
+pub mod interpret;
+pub mod metric;

@@ -37,6 +37,14 @@ pub fn compile_search(pattern: &str) -> Result<bytes::Regex, String> {
     bytes::RegexBuilder::new(&translated).size_limit(REGEX_BYTES_MAX).build().map_err(|e| refused(e, pattern))
 }
 
+/// The names of a pattern's groups in order, one that is there twice also here: Go allows that, and machines know the first.
+///
+/// # Errors
+/// A pattern that is none, in Go's words.
+pub fn group_names(pattern: &str) -> Result<Vec<String>, String> {
+    translate(pattern).map(|(_, names)| names.into_iter().map(str::to_owned).collect())
+}
+
 /// What stands in `place`, which mistakes are shown with, in the language of the crate `regex`.
 ///
 /// # Errors
@@ -45,7 +53,7 @@ fn in_our_language(pattern: &str, place: &str) -> Result<String, String> {
     if holds_bytes(pattern) {
         return Err(mistake("invalid UTF-8", place));
     }
-    translate(place)
+    translate(place).map(|(translated, _)| translated)
 }
 
 fn refused(error: regex::Error, place: &str) -> String {

@@ -5,6 +5,15 @@ use proptest::prelude::*;
 use super::compile_regex;
 
 #[test]
+fn groups_keep_their_names() {
+    let names =
+        |pattern| super::compile_search(pattern).unwrap().capture_names().flatten().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(names("(a)(?P<x>b)(?<_y1>c)(?:d)(?P<1>e)"), ["x", "_y1"]);
+    assert_eq!(names("(?P<x>a)(?P<x>b)"), ["x"]);
+    assert_eq!(super::group_names("(?P<x>a)(?P<x>b)[(P<y>]").unwrap(), ["x", "x"]);
+}
+
+#[test]
 fn patterns_match_whole_values() {
     #[track_caller]
     fn check(pattern: &str, matching: &[&str], others: &[&str]) {
@@ -24,6 +33,7 @@ fn patterns_match_whole_values() {
     check("(?i:a)b(?P<n>c)(?<m>d)(?:e)(?)", &["Abcde"], &["ABcde"]);
     check("\\d\\w\\s\\b\\S\\W\\D\\Bc", &["1_ a-bc", "1_ aébc"], &["٣_ a-bc", "1é a-bc", "1_\u{a0}a-bc", "1_ a-éc"]);
     check("[\\d\\-x]+[^\\s\\D]", &["1-x2"], &["1-xa", "٣2"]);
+    check("[adsw]{2}[xD][.S][eW][3pL][(P<]", &["adxSep(", "swD.W3<"], &["1 x.e3("]); // letters of escapes without a backslash
     check("a{2}b{1,}c{0,1}", &["aab", "aabbc"], &["ab"]);
     check("a{,2}{x}{01}}", &["a{,2}{x}{01}}"], &["aa"]);
     check("[[]&&[]]|[a&&b]", &["[&&]", "&", "a"], &["[]", "c"]);

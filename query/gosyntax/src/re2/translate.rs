@@ -7,11 +7,11 @@ use super::mistake;
 /// Most times that something is repeated by number.
 const REPEAT_MAX: u32 = 1000;
 
-/// The pattern of the crate that means what `pattern` means in RE2.
-pub(super) fn translate(pattern: &str) -> Result<String, String> {
-    let mut re2 = Re2 { text: pattern, pos: 0, out: String::with_capacity(pattern.len()), open: 0 };
+/// The pattern of the crate that means what `pattern` means in RE2, and the names of its groups in order, those again that are there again.
+pub(super) fn translate(pattern: &str) -> Result<(String, Vec<&str>), String> {
+    let mut re2 = Re2 { text: pattern, pos: 0, out: String::with_capacity(pattern.len()), open: 0, names: Vec::new() };
     re2.translate()?;
-    Ok(re2.out)
+    Ok((re2.out, re2.names))
 }
 
 /// Reads a pattern of RE2 and writes one of the crate.
@@ -21,6 +21,8 @@ struct Re2<'a> {
     out: String,
     /// Parentheses that are open.
     open: usize,
+    /// Of groups.
+    names: Vec<&'a str>,
 }
 
 /// What stands before the place, for a repetition.
@@ -150,8 +152,12 @@ impl<'a> Re2<'a> {
             if name.is_empty() || !name.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric()) {
                 return Err(mistake("invalid named capture", self.since(start)));
             }
+            // the crate knows no name that begins with a digit, and none twice: then the first has it
+            let unnamed = name.starts_with(|c: char| c.is_ascii_digit()) || self.names.contains(&name);
+            let named = if unnamed { "(".to_owned() } else { format!("(?P<{name}>") };
+            self.names.push(name);
             self.open += 1;
-            self.out.push('('); // nobody asks for what a group holds
+            self.out.push_str(&named);
             return Ok(true);
         }
         let (mut flags, mut negated) = (0, false);
@@ -230,6 +236,9 @@ impl<'a> Re2<'a> {
 
     /// `\d`, `\W`, `\pL`, `\P{Greek}` as the inside of a class.
     fn escaped_class(&mut self, start: usize) -> Result<Option<String>, String> {
+        if !self.rest().starts_with('\\') {
+            return Ok(None);
+        }
         let class = match self.rest().as_bytes().get(1) {
             Some(b'd') => "0-9",
             Some(b'D') => "[^0-9]",
