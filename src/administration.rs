@@ -1,10 +1,11 @@
-//! What the admin endpoints of Prometheus' API ask of a node, and what its status endpoints say about one.
+//! What the admin endpoints of Prometheus' API ask of a node, and what status endpoints, Loki's too, say about one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use catalog::{ErrorKind, Timestamp};
+use compat::loki::{LokiFacts, PushLimits};
 use compat::node::NodeStatus;
 use compat::prometheus::{AdminError, Administration, Head, ProcessFacts, format_duration};
 use futures::future::BoxFuture;
@@ -65,6 +66,21 @@ pub(crate) fn facts(config: &Config, started: Timestamp) -> ProcessFacts {
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         retention: config.retention.default.metrics,
         flags: flags(config),
+    }
+}
+
+/// What Loki's status endpoints say about this process.
+pub(crate) fn loki_facts(config: &Config) -> LokiFacts {
+    LokiFacts {
+        version: env!("CARGO_PKG_VERSION"),
+        log_level: config.log.level.clone(),
+        retention: config.retention.default.logs,
+        push: PushLimits {
+            discover_log_levels: config.loki.discover_log_levels,
+            discover_service_name: config.loki.discover_service_name.clone(),
+            log_level_fields: config.loki.log_level_fields.clone(),
+            max_line_size_truncate: config.loki.max_line_size_truncate,
+        },
     }
 }
 

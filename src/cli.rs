@@ -12,7 +12,8 @@ use crate::generate::Protocol;
 
 /// An open telemetry lakehouse: metrics, logs and traces in, sorted Parquet on a folder or a bucket, SQL out.
 ///
-/// `telelake serve` starts a complete node on ./telelake-data: OTLP on 4317 (gRPC) and 4318 (HTTP), Prometheus' API on 9090, SQL on 7070.
+/// `telelake serve` starts a complete node on ./telelake-data: OTLP on 4317 (gRPC) and 4318 (HTTP), Prometheus' API on 9090,
+/// Loki's on 3100, SQL on 7070.
 ///
 /// Exit codes: 0 done; 1 it ran and failed; 2 the command line or the configuration is wrong; 3 the surroundings refuse (a taken
 /// port, a folder that cannot be written or is in use, a bucket out of reach); 4 `check` found damage.
@@ -113,25 +114,25 @@ pub(crate) struct ListenArgs {
     /// Prometheus' HTTP API: queries, remote write and read, federation. [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDR", env = "TELELAKE_PROMETHEUS_ADDR")]
     prometheus_addr: Option<ListenAddr>,
-    /// Not served by this build; only `off` is accepted. [default: off]
+    /// Loki's HTTP API: push, OTLP logs. [default: 127.0.0.1:3100]
     #[arg(long, value_name = "ADDR", env = "TELELAKE_LOKI_ADDR")]
     loki_addr: Option<ListenAddr>,
-    /// As --loki-addr.
+    /// Not served by this build; only `off` is accepted. [default: off]
     #[arg(long, value_name = "ADDR", env = "TELELAKE_TEMPO_ADDR")]
     tempo_addr: Option<ListenAddr>,
-    /// As --loki-addr.
+    /// As --tempo-addr.
     #[arg(long, value_name = "ADDR", env = "TELELAKE_JAEGER_ADDR")]
     jaeger_addr: Option<ListenAddr>,
-    /// As --loki-addr.
+    /// As --tempo-addr.
     #[arg(long, value_name = "ADDR", env = "TELELAKE_ZIPKIN_ADDR")]
     zipkin_addr: Option<ListenAddr>,
-    /// As --loki-addr.
+    /// Elasticsearch bulk, port 9200 by custom. [default: off]
     #[arg(long, value_name = "ADDR", env = "TELELAKE_ELASTIC_ADDR")]
     elastic_addr: Option<ListenAddr>,
-    /// As --loki-addr.
+    /// As --tempo-addr.
     #[arg(long, value_name = "ADDR", env = "TELELAKE_FLIGHT_ADDR")]
     flight_addr: Option<ListenAddr>,
-    /// As --loki-addr.
+    /// As --tempo-addr.
     #[arg(long, value_name = "ADDR", env = "TELELAKE_POSTGRES_ADDR")]
     postgres_addr: Option<ListenAddr>,
 }

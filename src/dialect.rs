@@ -65,7 +65,7 @@ impl Dialect {
 
     /// Whether this build answers on it. Turning on another one is an error, not a listener that answers nothing.
     pub(crate) const fn is_served(self) -> bool {
-        matches!(self, Self::Gateway | Self::OtlpGrpc | Self::OtlpHttp | Self::Prometheus)
+        matches!(self, Self::Gateway | Self::OtlpGrpc | Self::OtlpHttp | Self::Prometheus | Self::Loki | Self::Elastic)
     }
 }
 

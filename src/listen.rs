@@ -144,12 +144,12 @@ fn connection(
     builder: &auto::Builder<TokioExecutor>,
     stream: TcpStream,
     router: Router,
-) -> auto::Connection<'static, TokioIo<TcpStream>, TowerToHyperService<Router>, TokioExecutor> {
+) -> auto::UpgradeableConnection<'static, TokioIo<TcpStream>, TowerToHyperService<Router>, TokioExecutor> {
     // Answers are written whole; waiting for more to send with them only adds latency.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).into_owned()
+    builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router)).into_owned()
 }
 
 /// Answers 500 when a handler panics: one bad request must not take its connection, or the node, with it.

@@ -13,15 +13,20 @@ use std::time::Duration;
 
 use catalog::{Env, ErrorKind};
 use compat::prometheus::Api;
+use ingest::convert::loki::PushConverter;
 use ingest::convert::metrics::MetricsConverter;
 use ingest::convert::prometheus::RemoteWriteConverter;
+use ingest::convert::{LogRules, SeenIds};
 use ingest::receive::Admission;
+use ingest::receive::elastic::ElasticState;
+use ingest::receive::loki::LokiState;
 use ingest::receive::otlp::{Converters, OtlpState};
 use ingest::receive::prometheus::PrometheusState;
 use ingest::registry::SeriesRegistry;
 use ingest::{Ingester, NodeRows, RowSink, follow_deletes};
 use lake::FreshRows;
 use query::Engine;
+use query::logql::LogqlEngine;
 use query::promql::PromqlEngine;
 use sql::SqlEngine;
 use tokio::runtime::Handle;
@@ -64,15 +69,15 @@ pub(crate) async fn run(config: Config, runtimes: Runtimes, own_rows: Option<Own
     let _lock = FolderLock::take(&config.data)?;
     // The sockets first: a taken port should not wait for the replay of a long log.
     let bound = listen::bind_all(&config.listen, !config.auth.tokens.is_empty()).await?;
+    let stop = CancellationToken::new();
     let node = tokio::select! {
-        node = Node::open(&config, Arc::clone(&status), &runtimes) => node?,
+        node = Node::open(&config, Arc::clone(&status), &runtimes, &stop) => node?,
         () = signals.next() => return Ok(()),
     };
-    let stop = CancellationToken::new();
     let mut loops = background::start(&node.parts.passes, &config.background, &node.opened.env, &runtimes.background, &stop);
     loops.spawn(Arc::clone(&status).upkeep());
     loops.spawn_on(allocator::upkeep(stop.clone()), &runtimes.background);
-    loops.spawn(follow_deletes(Arc::clone(&node.opened.catalog), Arc::clone(&node.series)));
+    loops.spawn(follow_deletes(Arc::clone(&node.opened.catalog), Arc::clone(&node.series), node.streams()));
     if let Some(rows) = own_rows {
         loops.spawn(self_telemetry::write(rows, node.parts.otlp.clone()));
     }
@@ -107,7 +112,7 @@ struct Node {
 }
 
 impl Node {
-    async fn open(config: &Config, status: Arc<Status>, runtimes: &Runtimes) -> Result<Self, Failure> {
+    async fn open(config: &Config, status: Arc<Status>, runtimes: &Runtimes, stop: &CancellationToken) -> Result<Self, Failure> {
         let env = environment::system();
         let started = env.now();
         let opened = opened::open(config, env).await?;
@@ -118,13 +123,17 @@ impl Node {
         status.watch(Box::new(move || Some(flushing.upgrade()?.rejected()?.to_string())));
         // One registry, whatever protocol a series comes by: its id is the same.
         let series = SeriesRegistry::new(config.series.clone());
-        let fresh: Arc<dyn FreshRows> = Arc::new(NodeRows::new(Arc::clone(&ingester), Arc::clone(&series)));
+        let prometheus = receivers(config, Arc::clone(&ingester) as _, Arc::clone(&series), &opened.env)?;
+        let streams = Arc::clone(prometheus.otlp().convert.resources.seen());
+        let fresh: Arc<dyn FreshRows> = Arc::new(NodeRows::new(Arc::clone(&ingester), Arc::clone(&series), streams));
         let engine = Engine::new(Arc::clone(&opened.lake), fresh, opened.env.clone(), config.query.clone())
             .map_err(|e| Failure::surroundings(chain(&e)))?;
         let promql = PromqlEngine::new(Arc::clone(&engine), config.promql.clone(), runtimes.queries.clone())
             .map_err(|e| Failure::usage(chain(&e)))?;
+        let logql = LogqlEngine::new(Arc::clone(&engine), config.logql.clone(), runtimes.queries.clone())
+            .map_err(|e| Failure::usage(chain(&e)))?;
         let sql = SqlEngine::new(engine, config.sql.clone(), runtimes.queries.clone()).map_err(|e| Failure::usage(chain(&e)))?;
-        let prometheus = receivers(config, Arc::clone(&ingester) as _, Arc::clone(&series), &opened.env);
+        let loki = loki(config, &prometheus, &opened.env);
         let passes = Arc::new(Passes::new(opened.clone(), Arc::clone(&ingester), config));
         let administration =
             Arc::new(NodeAdministration::new(Arc::clone(&passes), Arc::clone(&status) as _, runtimes.background.clone()));
@@ -134,13 +143,21 @@ impl Node {
             status,
             passes,
             otlp: prometheus.otlp().clone(),
+            elastic: ElasticState::new(loki.clone(), opened.env.clone()),
+            loki,
             prometheus,
             api: Api::new(promql, administration, opened.env.clone(), facts, config.prometheus.clone()),
+            loki_api: compat::loki::Api::new(logql, opened.env.clone(), administration::loki_facts(config), stop.clone()),
             sql,
             background: runtimes.background.clone(),
             traced: config.log.self_telemetry,
         };
         Ok(Self { opened, ingester, series, parts })
+    }
+
+    /// What its receivers remember of stored streams.
+    fn streams(&self) -> Arc<SeenIds> {
+        Arc::clone(self.parts.otlp.convert.resources.seen())
     }
 
     /// The last flush. Running out of time loses nothing: the log has the rows.
@@ -158,12 +175,25 @@ impl Node {
 }
 
 /// What the receivers of OTLP and remote write share.
-fn receivers(config: &Config, sink: Arc<dyn RowSink>, series: Arc<SeriesRegistry>, env: &Env) -> PrometheusState {
+fn receivers(
+    config: &Config,
+    sink: Arc<dyn RowSink>,
+    series: Arc<SeriesRegistry>,
+    env: &Env,
+) -> Result<PrometheusState, Failure> {
+    let rules = LogRules::new(&config.loki).map_err(|e| Failure::usage(chain(&e)))?;
     let limits = Arc::new(config.receive.clone());
     let metrics = MetricsConverter::new(config.otlp_metrics.clone(), Arc::clone(&series), env.clone());
-    let convert = Converters::new(&limits, env, metrics);
+    let convert = Converters::new(&limits, env, metrics, rules);
     let otlp = OtlpState::new(sink, limits, convert, Admission::new(config.receive.in_flight_bytes_max));
-    PrometheusState::new(otlp, RemoteWriteConverter::new(config.remote_write.clone(), series, env.clone()))
+    Ok(PrometheusState::new(otlp, RemoteWriteConverter::new(config.remote_write.clone(), series, env.clone())))
+}
+
+/// The receiver of pushed log lines, which shares with those.
+fn loki(config: &Config, others: &PrometheusState, env: &Env) -> LokiState {
+    let otlp = others.otlp();
+    let push = PushConverter::new(config.loki.clone(), env.clone(), Arc::clone(&otlp.convert.resources));
+    LokiState::new(otlp.clone(), push)
 }
 
 /// Prints where everybody listens and starts to serve.

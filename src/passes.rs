@@ -8,7 +8,7 @@ use lake::compact::{CompactBudget, CompactReport, Compactor};
 use lake::gc::GcConfig;
 use lake::retention::RetentionConfig;
 use parking_lot::Mutex;
-use query::promql::DeleteSelectors;
+use query::DeleteSelectors;
 use serde_json::{Value, json};
 use tracing::Instrument;
 

@@ -4,10 +4,13 @@
 //!              /-/healthy /-/ready /ready     no token, no tenant
 //! every   ─────/metrics /api/v1/status/buildinfo     token
 //! gateway ─────/api/v1/admin/{pass}     token
-//!         ─────/api/v1/sql, /otlp/v1/{traces,metrics,logs}, what Prometheus pushes to, /prometheus/...     token, tenant
+//!         ─────/api/v1/sql, /otlp/v1/{traces,metrics,logs}, what Prometheus and Loki push to,
+//!              /loki/api/v1/..., /prometheus/..., /elastic/...     token, tenant
 //! otlp-http ───/v1/{traces,metrics,logs}     token, tenant
 //! otlp-grpc ───opentelemetry.proto.collector.*     token, tenant
 //! prometheus ──/api/v1/..., /federate, /-/reload, /     token, tenant
+//! loki ────────/loki/api/v1/..., /api/prom/..., /otlp/v1/logs, /config, /services, /log_level, /     token, tenant
+//! elastic ─────/_bulk, /{index}/_bulk, /{index}/_doc, what shippers ask first     token, tenant
 //! ```
 
 use std::sync::Arc;
@@ -19,6 +22,8 @@ use axum::{Json, Router, middleware};
 use catalog::ErrorKind;
 use compat::node::NodeStatus;
 use compat::prometheus::Api;
+use ingest::receive::elastic::{self, ElasticState};
+use ingest::receive::loki::{self, LokiState};
 use ingest::receive::otlp::{OtlpState, grpc, http};
 use ingest::receive::prometheus::{self, PrometheusState};
 use sql::SqlEngine;
@@ -37,7 +42,10 @@ pub(crate) struct Parts {
     pub(crate) passes: Arc<Passes>,
     pub(crate) otlp: OtlpState,
     pub(crate) prometheus: PrometheusState,
+    pub(crate) loki: LokiState,
+    pub(crate) elastic: ElasticState,
     pub(crate) api: Arc<Api>,
+    pub(crate) loki_api: Arc<compat::loki::Api>,
     pub(crate) sql: Arc<SqlEngine>,
     /// Whether requests are spans of the node's own.
     pub(crate) traced: bool,
@@ -51,9 +59,14 @@ pub(crate) fn of(dialect: Dialect, parts: &Parts) -> Router {
         Dialect::OtlpGrpc => grpc::router(parts.otlp.clone()),
         Dialect::OtlpHttp => http::router(parts.otlp.clone()),
         Dialect::Prometheus => of_prometheus(parts),
+        Dialect::Loki => compat::loki::router(Arc::clone(&parts.loki_api)).merge(loki::router(parts.loki.clone())),
+        Dialect::Elastic => elastic::router(parts.elastic.clone()),
         _ => Router::new()
             .nest("/otlp", http::router(parts.otlp.clone()))
             .nest("/prometheus", of_prometheus(parts))
+            .nest("/elastic", elastic::router(parts.elastic.clone()))
+            .merge(compat::loki::prefixed(Arc::clone(&parts.loki_api)))
+            .merge(loki::push_router(parts.loki.clone()))
             .merge(prometheus::router(parts.prometheus.clone()))
             .merge(sql::http::router(Arc::clone(&parts.sql))),
     };

@@ -39,7 +39,18 @@ impl Server {
             None => Command::new(binary),
         };
         command.arg("serve").arg("--data").arg(data).args(["--gateway-addr", "127.0.0.1:0"]);
-        command.args(["--otlp-http-addr", "127.0.0.1:0", "--otlp-grpc-addr", "off", "--prometheus-addr", "off"]).args(more);
+        command
+            .args([
+                "--otlp-http-addr",
+                "127.0.0.1:0",
+                "--otlp-grpc-addr",
+                "off",
+                "--prometheus-addr",
+                "off",
+                "--loki-addr",
+                "off",
+            ])
+            .args(more);
         let started = Instant::now();
         let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("starting {}", binary.display()))?;
         let stdout = child.stdout.take().context("stdout was piped")?;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use catalog::manifest::{LogMark, Operation, WriterId};
-use catalog::{Env, TenantId, TimeRange};
+use catalog::{Env, Table, TenantId, TimeRange};
 use futures::future::BoxFuture;
 use lake::{FreshCapture, FreshRows, FreshVersion, Settled};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::buffer::{Applied, Buffer};
@@ -260,6 +261,10 @@ impl FreshRows for Ingester {
 
     fn newest(&self, tenant: &TenantId) -> Option<FreshVersion> {
         Some(self.buffer.newest(tenant))
+    }
+
+    fn follow(&self, tenant: &TenantId, table: Table) -> Option<broadcast::Receiver<RecordBatch>> {
+        Some(self.buffer.follow(tenant, table))
     }
 
     fn changes(&self, tenant: &TenantId, record: u64) -> Option<Vec<TimeRange>> {

@@ -6,24 +6,28 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use catalog::{Catalog, TenantId, TimeRange};
+use arrow::array::RecordBatch;
+use catalog::{Catalog, Table, TenantId, TimeRange};
 use futures::future::BoxFuture;
 use lake::{FreshCapture, FreshRows, FreshVersion, Settled};
+use tokio::sync::broadcast;
 
+use crate::convert::SeenIds;
 use crate::ingester::Ingester;
 use crate::registry::SeriesRegistry;
 
-/// The rows of an ingester whose receivers share a registry of series.
+/// The rows of an ingester whose receivers share a registry of series, and what they remember of streams.
 #[derive(Debug)]
 pub struct NodeRows {
     ingester: Arc<Ingester>,
     series: Arc<SeriesRegistry>,
+    streams: Arc<SeenIds>,
 }
 
 impl NodeRows {
-    /// The rows of `ingester`, whose series are in `series`.
-    pub fn new(ingester: Arc<Ingester>, series: Arc<SeriesRegistry>) -> Self {
-        Self { ingester, series }
+    /// The rows of `ingester`, whose series are in `series` and whose stored streams in `streams`.
+    pub fn new(ingester: Arc<Ingester>, series: Arc<SeriesRegistry>, streams: Arc<SeenIds>) -> Self {
+        Self { ingester, series, streams }
     }
 }
 
@@ -35,7 +39,7 @@ impl FreshRows for NodeRows {
     fn settle<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<Settled, String>> {
         Box::pin(async move {
             // In this order: whoever left a series' row out because it is stored is in the files that the flush writes.
-            let suspended = self.series.suspend(tenant).await;
+            let suspended = (self.series.suspend(tenant).await, self.streams.suspend(tenant).await);
             self.ingester.settle(tenant).await?;
             Ok(Settled::new(suspended))
         })
@@ -45,20 +49,25 @@ impl FreshRows for NodeRows {
         self.ingester.newest(tenant)
     }
 
+    fn follow(&self, tenant: &TenantId, table: Table) -> Option<broadcast::Receiver<RecordBatch>> {
+        self.ingester.follow(tenant, table)
+    }
+
     fn changes(&self, tenant: &TenantId, record: u64) -> Option<Vec<TimeRange>> {
         self.ingester.changes(tenant, record)
     }
 }
 
-/// Makes receivers forget which rows of series are stored whenever the manifest has a new delete of the tenant. Ends with `catalog`.
-pub async fn follow_deletes(catalog: Arc<Catalog>, series: Arc<SeriesRegistry>) {
+/// Makes receivers forget which rows of series and streams are stored whenever the manifest has a new delete of the tenant. Ends with
+/// `catalog`.
+pub async fn follow_deletes(catalog: Arc<Catalog>, series: Arc<SeriesRegistry>, streams: Arc<SeenIds>) {
     let mut newest = catalog.subscribe();
     let mut seen = catalog.snapshot().id();
     while newest.changed().await.is_ok() {
         let snapshot = catalog.snapshot();
         let tenants: BTreeSet<&TenantId> = snapshot.deletes_after(seen).map(|delete| &delete.tenant).collect();
         for tenant in tenants {
-            drop(series.suspend(tenant).await);
+            drop((series.suspend(tenant).await, streams.suspend(tenant).await));
         }
         seen = snapshot.id();
     }

@@ -116,6 +116,11 @@ impl Lookup {
         self.rows.get(&id).map(|(batch, row)| (&self.batches[*batch], *row))
     }
 
+    /// Every known id with its row, in no promised order.
+    pub fn iter(&self) -> impl Iterator<Item = (i64, &RecordBatch, usize)> + '_ {
+        self.rows.iter().map(|(id, (batch, row))| (*id, &self.batches[*batch], *row))
+    }
+
     /// One row per entry of `ids`, in that order, in the columns of [`Lookup::schema`]; a null or unknown id gives a row of nulls.
     ///
     /// # Errors

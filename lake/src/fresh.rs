@@ -17,6 +17,7 @@ use arrow::array::RecordBatch;
 use catalog::manifest::WriterId;
 use catalog::{Snapshot, Table, TenantId, TimeRange};
 use futures::future::BoxFuture;
+use tokio::sync::broadcast;
 
 /// The source of rows that are not in files yet. `ingest` implements it, `query` reads it, the binary introduces them.
 pub trait FreshRows: Send + Sync + fmt::Debug {
@@ -39,6 +40,13 @@ pub trait FreshRows: Send + Sync + fmt::Debug {
     /// what changes; nobody keeps answers over it then.
     fn newest(&self, tenant: &TenantId) -> Option<FreshVersion> {
         let _ = tenant;
+        None
+    }
+
+    /// The rows of `table` of `tenant` that become visible from now on, batch by batch as they were acknowledged; a reader that is slow loses
+    /// the oldest and is told. `None` from a source that cannot tell.
+    fn follow(&self, tenant: &TenantId, table: Table) -> Option<broadcast::Receiver<RecordBatch>> {
+        let _ = (tenant, table);
         None
     }
 

@@ -29,6 +29,8 @@ pub enum Test {
     Contains(String),
     /// The map column has this value under this key.
     KeyIs(String, Scalar),
+    /// One of these passes, on whatever columns; the test's own column says nothing.
+    AnyOf(Vec<ColumnTest>),
 }
 
 /// A test and its column, named as in [`catalog::schema::rows`].
@@ -38,6 +40,13 @@ pub struct ColumnTest {
     pub column: String,
     /// Test.
     pub test: Test,
+}
+
+impl ColumnTest {
+    /// That one of `tests` passes.
+    pub fn any_of(tests: Vec<ColumnTest>) -> Self {
+        Self { column: String::new(), test: Test::AnyOf(tests) }
+    }
 }
 
 /// All of these hold for every row that the caller wants.

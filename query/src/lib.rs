@@ -13,13 +13,16 @@
 
 pub mod admission;
 pub mod config;
+mod deletes;
 pub mod engine;
 pub mod error;
 mod functions;
 pub mod interrupt;
+pub mod logql;
 mod memory;
 pub mod namespace;
 pub mod promql;
+mod run;
 pub mod scan;
 mod stores;
 mod system;
@@ -28,6 +31,7 @@ mod version;
 pub mod view;
 
 pub use config::{QueryConfig, QueryLimits};
+pub use deletes::DeleteSelectors;
 pub use engine::{Engine, Session};
 pub use error::{Error, Result};
 pub use interrupt::StopFlag;

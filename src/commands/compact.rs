@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lake::compact::{CompactBudget, CompactReport, Compactor};
-use query::promql::DeleteSelectors;
+use query::DeleteSelectors;
 
 use crate::cli::{CompactArgs, ReportFormat};
 use crate::environment;

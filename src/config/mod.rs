@@ -16,6 +16,7 @@ pub(crate) use load::{Sources, load};
 pub(crate) use sections::TokenConfig;
 pub(crate) use sections::{AuthConfig, BackgroundConfig, ListenConfig, LogConfig, LogFormat, NodeConfig, TenancyConfig};
 
+use ingest::convert::loki::LokiConfig;
 use ingest::convert::metrics::OtlpMetricsConfig;
 use ingest::convert::prometheus::RemoteWriteConfig;
 use ingest::registry::RegistryConfig;
@@ -58,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) receive: ingest::receive::ReceiveConfig,
     /// How OTLP metrics become series.
     pub(crate) otlp_metrics: OtlpMetricsConfig,
+    /// Limits of pushed log lines, and how log records become streams.
+    pub(crate) loki: LokiConfig,
     /// Limits of remote write, and its replicas.
     pub(crate) remote_write: RemoteWriteConfig,
     /// How many series a tenant may have.
@@ -68,6 +71,8 @@ pub(crate) struct Config {
     pub(crate) promql: query::promql::PromqlConfig,
     /// Prometheus' API.
     pub(crate) prometheus: compat::prometheus::PrometheusConfig,
+    /// LogQL.
+    pub(crate) logql: query::logql::LogqlConfig,
     /// SQL.
     pub(crate) sql: sql::SqlConfig,
 }
@@ -91,11 +96,13 @@ impl Default for Config {
             ingest: Default::default(),
             receive: Default::default(),
             otlp_metrics: Default::default(),
+            loki: Default::default(),
             remote_write: Default::default(),
             series: Default::default(),
             query: Default::default(),
             promql: Default::default(),
             prometheus: Default::default(),
+            logql: Default::default(),
             sql: Default::default(),
         }
     }
@@ -125,9 +132,11 @@ impl Config {
         self.ingest.validate().map_err(|e| format!("ingest: {e}"))?;
         self.receive.validate().map_err(|e| e.to_string())?;
         self.otlp_metrics.validate().map_err(|e| e.to_string())?;
+        self.loki.validate().map_err(|e| e.to_string())?;
         self.remote_write.validate().map_err(|e| e.to_string())?;
         self.query.validate().map_err(|e| e.to_string())?;
         self.promql.validate().map_err(|e| e.to_string())?;
+        self.logql.validate().map_err(|e| e.to_string())?;
         self.sql.validate().map_err(|e| e.to_string())
     }
 }

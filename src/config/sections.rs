@@ -18,10 +18,12 @@ pub(crate) struct ListenConfig {
     pub(crate) otlp_http: ListenAddr,
     /// Prometheus' HTTP API.
     pub(crate) prometheus: ListenAddr,
+    /// Loki's HTTP API.
     pub(crate) loki: ListenAddr,
     pub(crate) tempo: ListenAddr,
     pub(crate) jaeger: ListenAddr,
     pub(crate) zipkin: ListenAddr,
+    /// Elasticsearch bulk.
     pub(crate) elastic: ListenAddr,
     pub(crate) flight: ListenAddr,
     pub(crate) postgres: ListenAddr,
@@ -36,7 +38,7 @@ impl Default for ListenConfig {
             otlp_grpc: ListenAddr::loopback(4317),
             otlp_http: ListenAddr::loopback(4318),
             prometheus: ListenAddr::loopback(9090),
-            loki: ListenAddr::Off,
+            loki: ListenAddr::loopback(3100),
             tempo: ListenAddr::Off,
             jaeger: ListenAddr::Off,
             zipkin: ListenAddr::Off,

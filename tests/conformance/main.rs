@@ -2,11 +2,12 @@
 //! queries run through the engine that the HTTP APIs use.
 //!
 //! ```text
-//! conformance promql DIR [--stage fresh|flushed|compacted]... [--only SUBSTRING] [-v]
+//! conformance promql|logql DIR [--stage fresh|flushed|compacted]... [--only SUBSTRING] [-v]
 //! ```
 //! Prints what fails, a line per file and stage, and last `N passed, N failed`; exit status 1 when any failed. Without arguments (as
 //! `cargo test` calls it) it runs what lies in `../shared/conformance`, and fails when fewer pass than `floor.txt` says.
 
+mod logql;
 mod node;
 mod promql;
 mod remote_write;
@@ -16,10 +17,44 @@ use std::process::ExitCode;
 
 use node::Stage;
 
+/// Whose vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Language {
+    Promql,
+    Logql,
+}
+
+impl Language {
+    const ALL: [Self; 2] = [Self::Promql, Self::Logql];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Promql => "promql",
+            Self::Logql => "logql",
+        }
+    }
+
+    /// Which files of its folder hold cases for a node.
+    fn is_vector(self, file: &Path) -> bool {
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        match self {
+            Self::Promql => name.ends_with(".test"),
+            Self::Logql => name.starts_with("metric_") && name.ends_with(".yaml"),
+        }
+    }
+
+    fn run_file(self, file: &Path, stage: Stage, verbose: bool) -> Result<Count, String> {
+        match self {
+            Self::Promql => promql::run_file(file, stage, verbose),
+            Self::Logql => logql::run_file(file, stage, verbose),
+        }
+    }
+}
+
 /// What the command line asks for.
 #[derive(Debug, Clone)]
 struct Wanted {
-    language: String,
+    language: Language,
     folder: PathBuf,
     stages: Vec<Stage>,
     only: String,
@@ -42,7 +77,7 @@ impl std::ops::AddAssign for Count {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let by_hand = arguments.first().is_some_and(|first| first == "promql");
+    let by_hand = arguments.first().is_some_and(|first| Language::ALL.iter().any(|language| language.name() == first));
     let result = if by_hand { wanted(&arguments).and_then(|wanted| run(&wanted)) } else { suite(&arguments) };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -55,9 +90,10 @@ fn main() -> ExitCode {
 }
 
 fn wanted(arguments: &[String]) -> Result<Wanted, String> {
-    const USAGE: &str = "usage: conformance promql DIR [--stage fresh|flushed|compacted]... [--only SUBSTRING] [-v]";
+    const USAGE: &str = "usage: conformance promql|logql DIR [--stage fresh|flushed|compacted]... [--only SUBSTRING] [-v]";
     let [language, folder, rest @ ..] = arguments else { return Err(USAGE.to_owned()) };
-    let (language, folder) = (language.clone(), PathBuf::from(folder));
+    let language = Language::ALL.into_iter().find(|known| known.name() == language).ok_or(USAGE)?;
+    let folder = PathBuf::from(folder);
     let mut wanted = Wanted { language, folder, stages: Vec::new(), only: String::new(), verbose: false };
     let mut rest = rest.iter();
     while let Some(flag) = rest.next() {
@@ -82,13 +118,13 @@ fn run(wanted: &Wanted) -> Result<bool, String> {
 }
 
 fn each_file(wanted: &Wanted, mut seen: impl FnMut(&str, Stage, Count)) -> Result<Count, String> {
-    let files = files(&wanted.folder, "test")?;
+    let files = files(wanted)?;
     let mut all = Count::default();
     for stage in &wanted.stages {
         for file in files.iter().filter(|file| file.to_string_lossy().contains(&wanted.only)) {
             let name = file.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let count = promql::run_file(file, *stage, wanted.verbose)?;
-            println!("{}/{name} {stage}: {} passed, {} failed", wanted.language, count.passed, count.failed);
+            let count = wanted.language.run_file(file, *stage, wanted.verbose)?;
+            println!("{}/{name} {stage}: {} passed, {} failed", wanted.language.name(), count.passed, count.failed);
             seen(&name, *stage, count);
             all += count;
         }
@@ -96,12 +132,16 @@ fn each_file(wanted: &Wanted, mut seen: impl FnMut(&str, Stage, Count)) -> Resul
     Ok(all)
 }
 
-fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, String> {
-    let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+fn files(wanted: &Wanted) -> Result<Vec<PathBuf>, String> {
+    let entries = std::fs::read_dir(&wanted.folder).map_err(|e| format!("{}: {e}", wanted.folder.display()))?;
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    files.retain(|file| file.extension().is_some_and(|e| e == extension));
+    files.retain(|file| wanted.language.is_vector(file));
     files.sort();
-    if files.is_empty() { Err(format!("{}: no *.{extension} files", folder.display())) } else { Ok(files) }
+    if files.is_empty() {
+        Err(format!("{}: no vectors of {}", wanted.folder.display(), wanted.language.name()))
+    } else {
+        Ok(files)
+    }
 }
 
 /// What `cargo test` runs. Its filters and flags are for the tests of other targets.
@@ -110,23 +150,40 @@ fn suite(arguments: &[String]) -> Result<bool, String> {
         println!("conformance: test");
         return Ok(true);
     }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance/promql");
+    let floor = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/floor.txt");
+    let floor = std::fs::read_to_string(&floor).map_err(|e| format!("{}: {e}", floor.display()))?;
+    let mut all_hold = true;
+    for language in Language::ALL {
+        all_hold &= against_floor(language, &floor)?;
+    }
+    Ok(all_hold)
+}
+
+/// Whether as many vectors of a language pass as `floor` says.
+fn against_floor(language: Language, floor: &str) -> Result<bool, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance").join(language.name());
     if !folder.is_dir() {
         println!("SKIPPED: {} is not there, no vector was run", folder.display());
         return Ok(true);
     }
-    let floor = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/floor.txt");
-    let floor = std::fs::read_to_string(&floor).map_err(|e| format!("{}: {e}", floor.display()))?;
     let least = |name: &str| {
-        let line = floor.lines().find_map(|line| line.strip_prefix("promql/")?.strip_prefix(name)?.strip_prefix(' '));
-        line.and_then(|number| number.trim().parse::<usize>().ok())
+        let of = |line: &'_ str| {
+            line.strip_prefix(language.name())?
+                .strip_prefix('/')?
+                .strip_prefix(name)?
+                .strip_prefix(' ')?
+                .trim()
+                .parse::<usize>()
+                .ok()
+        };
+        floor.lines().find_map(of)
     };
-    let wanted = Wanted { language: "promql".into(), folder, stages: Stage::ALL.to_vec(), only: String::new(), verbose: false };
+    let wanted = Wanted { language, folder, stages: Stage::ALL.to_vec(), only: String::new(), verbose: false };
     let mut fell = Vec::new();
     let count = each_file(&wanted, |name, stage, count| match least(name) {
         Some(least) if count.passed >= least => {}
-        Some(least) => fell.push(format!("promql/{name} {stage}: {} passed, {least} did", count.passed)),
-        None => fell.push(format!("promql/{name} is not in floor.txt")),
+        Some(least) => fell.push(format!("{}/{name} {stage}: {} passed, {least} did", language.name(), count.passed)),
+        None => fell.push(format!("{}/{name} is not in floor.txt", language.name())),
     })?;
     println!("{} passed, {} failed", count.passed, count.failed);
     for line in &fell {

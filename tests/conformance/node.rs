@@ -9,8 +9,11 @@ use axum::body::Body;
 use catalog::manifest::{Catalog, CatalogConfig};
 use catalog::{TenantId, Timestamp};
 use http::{Request, header};
+use ingest::convert::LogRules;
+use ingest::convert::loki::{LokiConfig, PushConverter};
 use ingest::convert::metrics::MetricsConverter;
 use ingest::convert::prometheus::{RemoteWriteConfig, RemoteWriteConverter};
+use ingest::receive::loki::{self, LokiState};
 use ingest::receive::otlp::{Converters, OtlpState};
 use ingest::receive::prometheus::{self, PrometheusState};
 use ingest::receive::{Admission, ReceiveConfig};
@@ -21,7 +24,9 @@ use lake::compact::{CompactConfig, Compactor};
 use lake::{FreshRows, Lake};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
-use query::promql::{DeleteSelectors, PromqlConfig, PromqlEngine};
+use query::DeleteSelectors;
+use query::logql::{LogqlConfig, LogqlEngine};
+use query::promql::{PromqlConfig, PromqlEngine};
 use query::{Engine, QueryConfig};
 use tokio::runtime::Handle;
 use tower::ServiceExt;
@@ -64,6 +69,7 @@ const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 
 pub(crate) struct Node {
     pub(crate) engine: Arc<PromqlEngine>,
+    pub(crate) logql: Arc<LogqlEngine>,
     ingester: Arc<Ingester>,
     compactor: Compactor,
     receiver: Router,
@@ -85,17 +91,26 @@ impl Node {
         let series = SeriesRegistry::new(Default::default());
         let metrics = MetricsConverter::new(Default::default(), Arc::clone(&series), env.clone());
         let admission = Admission::new(limits.in_flight_bytes_max);
-        let otlp =
-            OtlpState::new(Arc::clone(&ingester) as _, Arc::clone(&limits), Converters::new(&limits, &env, metrics), admission);
+        // What Loki's scenarios assume: labels and metadata are those that were sent.
+        let loki = LokiConfig { discover_log_levels: false, discover_service_name: Vec::new(), ..LokiConfig::default() };
+        let otlp = OtlpState::new(
+            Arc::clone(&ingester) as _,
+            Arc::clone(&limits),
+            Converters::new(&limits, &env, metrics, LogRules::new(&loki)?),
+            admission,
+        );
         let write = RemoteWriteConverter::new(RemoteWriteConfig::default(), series, env.clone());
-        let receiver = prometheus::router(PrometheusState::new(otlp, write));
+        let push = PushConverter::new(loki, env.clone(), Arc::clone(&otlp.convert.resources));
+        let receiver =
+            loki::push_router(LokiState::new(otlp.clone(), push)).merge(prometheus::router(PrometheusState::new(otlp, write)));
 
         let fresh: Arc<dyn FreshRows> = Arc::clone(&ingester) as _;
         let engine = Engine::new(Arc::clone(&lake), fresh, env, QueryConfig::default())?;
         let config = PromqlConfig { samples_max, ..PromqlConfig::default() };
+        let logql = LogqlEngine::new(Arc::clone(&engine), LogqlConfig::default(), Handle::current())?;
         let engine = PromqlEngine::new(engine, config, Handle::current())?;
         let compactor = Compactor::new(lake, CompactConfig::default(), Arc::new(DeleteSelectors));
-        Ok(Self { engine, ingester, compactor, receiver })
+        Ok(Self { engine, logql, ingester, compactor, receiver })
     }
 
     /// Sends a body of remote write 2.0 (protobuf, not yet compressed) as `tenant`.
@@ -107,6 +122,19 @@ impl Node {
             .header("X-Prometheus-Remote-Write-Version", "2.0.0")
             .extension(tenant.clone())
             .body(Body::from(body))?;
+        self.send(request).await
+    }
+
+    /// Pushes a body of Loki's JSON as `tenant`.
+    pub(crate) async fn push(&self, tenant: &TenantId, body: &str) -> anyhow::Result<()> {
+        let request = Request::post("/loki/api/v1/push")
+            .header(header::CONTENT_TYPE, "application/json")
+            .extension(tenant.clone())
+            .body(Body::from(body.to_owned()))?;
+        self.send(request).await
+    }
+
+    async fn send(&self, request: Request<Body>) -> anyhow::Result<()> {
         let response = self.receiver.clone().oneshot(request).await?;
         let status = response.status();
         if status.is_success() {

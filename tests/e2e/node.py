@@ -11,7 +11,7 @@ import urllib.parse
 import urllib.request
 
 BIN = os.environ.get("TELELAKE_BIN", "telelake")
-DIALECTS_OFF = ["loki", "tempo", "jaeger", "zipkin", "elastic", "flight", "postgres"]
+DIALECTS_OFF = ["tempo", "jaeger", "zipkin", "flight", "postgres"]
 
 
 class NodeDied(Exception):
@@ -47,7 +47,7 @@ class Node:
         command = [BIN, "serve", "--data", self.data]
         if self.store:
             command += ["--store", self.store]
-        for dialect in ["gateway", "otlp-grpc", "otlp-http", "prometheus"]:
+        for dialect in ["gateway", "otlp-grpc", "otlp-http", "prometheus", "loki", "elastic"]:
             command += [f"--{dialect}-addr", "127.0.0.1:0"]
         command += self.args
         started = time.monotonic()

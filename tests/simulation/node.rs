@@ -17,7 +17,7 @@ use lake::store::{FaultStore, Faults};
 use lake::{FreshRows, Lake, ScanSpec};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
-use query::promql::DeleteSelectors;
+use query::DeleteSelectors;
 use tokio::time::Instant;
 
 use crate::{Batch, rows};

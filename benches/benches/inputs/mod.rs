@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 use catalog::env::fixed;
 use catalog::{Env, Table, TenantId, Timestamp};
 use ingest::convert::metrics::{MetricsConverter, OtlpMetricsConfig};
-use ingest::convert::{Convert, Converted, LogsConverter, Resources, SpansConverter};
+use ingest::convert::{Convert, Converted, LogRules, LogsConverter, Resources, SpansConverter};
 use ingest::receive::ReceiveConfig;
 use ingest::registry::{RegistryConfig, SeriesRegistry};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -197,7 +197,7 @@ impl Converters {
     /// Converters that have seen nothing.
     pub(crate) fn new() -> Self {
         let config = Arc::new(ReceiveConfig::default());
-        let resources = Resources::new(&config);
+        let resources = Resources::new(&config, LogRules::default());
         let registry = SeriesRegistry::new(RegistryConfig::default());
         Self {
             metrics: MetricsConverter::new(OtlpMetricsConfig::default(), registry, env()),

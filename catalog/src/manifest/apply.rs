@@ -47,7 +47,10 @@ impl Snapshot {
                 self.kill(tenant, *table, *day, &[*id]);
                 Ok(())
             }
-            Operation::ReplaceFiles { tenant, table, day, inputs, outputs, cleaned } => {
+            Operation::ReplaceFiles { tenant, table, day, inputs, outputs, cleaned, applied } => {
+                if let Some(gone) = applied.iter().find(|id| self.delete_predicate(**id).is_none()) {
+                    return Err(self.conflict(format!("delete predicate {gone} is there no longer")));
+                }
                 let added = self.replaced(tenant, *table, *day, inputs, *cleaned)?;
                 self.replace_files(tenant, *table, *day, outputs, added)
             }
@@ -60,6 +63,10 @@ impl Snapshot {
             Operation::CleanFiles { tenant, table, day, ids, cleaned } => self.clean_files(tenant, *table, *day, ids, *cleaned),
             Operation::ForgetDeletes { ids } => {
                 self.forget_deletes(ids);
+                Ok(())
+            }
+            Operation::CancelDelete { id } => {
+                self.cancel_delete(*id);
                 Ok(())
             }
             Operation::RetentionDrop { tenant, table, before } => {

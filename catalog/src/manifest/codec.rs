@@ -19,8 +19,9 @@ use crate::error::{Error, Result};
 use crate::time::Timestamp;
 
 /// The newest body version that this build reads; the one it writes. Version 2 has [`Operation::RaiseFloor`], version 3
-/// [`Operation::ForgetDeletes`], [`Operation::CleanFiles`] and compactions that apply deletes.
-pub(super) const VERSION: u32 = 3;
+/// [`Operation::ForgetDeletes`], [`Operation::CleanFiles`] and compactions that apply deletes, version 4 [`Operation::CancelDelete`] and
+/// compactions that say which deletes they applied.
+pub(super) const VERSION: u32 = 4;
 /// Longest body that is read.
 const BODY_BYTES_MAX: usize = 256 << 20;
 const HEADER: usize = 20;
@@ -170,9 +171,11 @@ pub(super) mod tests {
                 inputs: vec![uuid(2)],
                 outputs: vec![odd],
                 cleaned: (at % 2 == 0).then_some(seq),
+                applied: ids.iter().skip(5).copied().map(FileId::from_u128).collect(),
             },
             Operation::CleanFiles { tenant: tenant.clone(), table, day, ids: vec![uuid(3)], cleaned: from },
             Operation::ForgetDeletes { ids: vec![uuid(4)] },
+            Operation::CancelDelete { id: uuid(5) },
             Operation::WalCommit { writer: uuid(3), epoch: seq, from, to: from },
             Operation::WriterFence { writer: uuid(3), epoch: from },
             Operation::DeletePredicate {
@@ -200,7 +203,7 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn no_bytes_panic(bytes: Vec<u8>, json: String, version in 0_u32..5) {
+        fn no_bytes_panic(bytes: Vec<u8>, json: String, version in 0_u32..6) {
             let _any = decode_log_entry(1, &bytes);
             // Bytes with an honest frame get as far as the body.
             for body in [bytes.as_slice(), json.as_bytes()] {
@@ -233,6 +236,17 @@ pub(super) mod tests {
             assert!(decode_log_entry(9, &with_version(&bytes, older)).is_ok(), "older versions are read");
         }
         assert!(matches!(decode_log_entry(9, &with_version(&bytes, 0)), Err(Error::Unsupported { found: 0, .. })));
+        // As version 3 wrote a compaction that applied deletes: it does not say which.
+        let replace =
+            r#"{"op":"replace_files","tenant":"anonymous","table":"logs","day":1,"inputs":[],"outputs":[],"cleaned":4}"#;
+        let json = format!(r#"{{"seq":9,"commit":"{0}","prev":"{0}","at":0,"operations":[{replace}]}}"#, Uuid::nil());
+        let body: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        let frame = with_version(&encode(Kind::Log, &body).expect("encodes"), 3);
+        let read = decode_log_entry(9, &frame).expect("version 3 is read");
+        assert!(
+            matches!(&read.operations[..], [Operation::ReplaceFiles { cleaned: Some(4), applied, .. }] if applied.is_empty()),
+            "{read:?}"
+        );
         assert!(matches!(decode::<()>(Kind::Boundary, &Path::from("b"), &bytes), Err(Error::Corrupt { .. })));
     }
 

@@ -5,19 +5,20 @@
 //!                   ├─ predicate since 9 ───┤                                                                                 │
 //! file added in 10 ─┘                       └─ hides nothing of it        no live file is left that it hides rows of: forgotten ◄┘
 //! ```
-//! Rows that come later, with whatever times, are in files with a larger number and are not meant.
+//! Rows that come later, with whatever times, are in files with a larger number and are not meant. A predicate may be taken back: what it
+//! hides is seen again, as far as no compaction has left it out. One that is under way then commits nothing.
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::file::FileEntry;
+use super::file::{FileEntry, minted_at};
 use super::leaf::Leaf;
 use super::snapshot::{Snapshot, SnapshotId, served_range};
 use crate::partition::Partition;
 use crate::table::{Signal, Table};
 use crate::tenant::TenantId;
-use crate::time::TimeRange;
+use crate::time::{TimeRange, Timestamp};
 
 /// Rows that were deleted by a selector: they are hidden at once and leave the files at their next rewrite.
 #[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
@@ -28,7 +29,7 @@ pub struct DeletePredicate {
     pub tenant: TenantId,
     /// Signal.
     pub signal: Signal,
-    /// Selector text in the language of `signal`.
+    /// Text in the language of `signal`: a selector, for logs with or without stages.
     pub predicate: String,
     /// Deleted instants, both ends included.
     pub time: TimeRange,
@@ -47,6 +48,11 @@ impl DeletePredicate {
         self.since >= added && self.concerns(file.table) && served_range(file).overlaps(self.time)
     }
 
+    /// When it was made, as its id tells; the end of time if that does not.
+    pub fn created(&self) -> Timestamp {
+        minted_at(self.id)
+    }
+
     fn may_hide_any(&self, leaf: &Leaf) -> bool {
         let mut files = leaf.files().zip(leaf.added());
         leaf.time().overlaps(self.time) && files.any(|(file, added)| self.may_hide(file, added))
@@ -57,6 +63,11 @@ impl Snapshot {
     /// The delete predicates of `tenant`, oldest first.
     pub fn delete_predicates(&self, tenant: &TenantId) -> impl Iterator<Item = &DeletePredicate> {
         self.deletes.iter().filter(move |delete| delete.tenant == *tenant)
+    }
+
+    /// The delete predicate `id`, if it is there.
+    pub fn delete_predicate(&self, id: Uuid) -> Option<&DeletePredicate> {
+        self.deletes.iter().find(|delete| delete.id == id)
     }
 
     /// The delete predicates of all tenants that came after snapshot `id`.
@@ -76,7 +87,10 @@ impl Snapshot {
         self.leaf(&delete.tenant, table, day).is_some_and(|leaf| delete.may_hide_any(leaf))
     }
 
-    fn is_needed(&self, delete: &DeletePredicate) -> bool {
+    /// Whether a live file can hold rows that `delete` hides.
+    ///
+    /// Costs O(files of the days that it touches), until one is found.
+    pub fn is_needed(&self, delete: &DeletePredicate) -> bool {
         let Some(tables) = self.tenants.get(&delete.tenant) else { return false };
         let first = Partition::of(Table::Series, delete.time.start).day;
         let last = Partition::of(Table::Series, delete.time.end).day;
@@ -87,6 +101,12 @@ impl Snapshot {
     pub(super) fn delete(&mut self, delete: DeletePredicate) {
         if self.deletes.iter().all(|known| known.id != delete.id) {
             Arc::make_mut(&mut self.deletes).push(delete);
+        }
+    }
+
+    pub(super) fn cancel_delete(&mut self, id: Uuid) {
+        if self.delete_predicate(id).is_some() {
+            Arc::make_mut(&mut self.deletes).retain(|delete| delete.id != id);
         }
     }
 

@@ -57,6 +57,10 @@ pub enum Operation {
         /// the outputs. Without it, predicates that hid rows of an input hide rows of the outputs. Since version 3.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cleaned: Option<SnapshotId>,
+        /// The predicates that were applied. Refused (conflict) unless each of them is still there: rows that one had hidden which was
+        /// taken back meanwhile must not be lost. Since version 4.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        applied: Vec<Uuid>,
     },
     /// Log records `from..=to` of `writer` are in the files that this entry adds. Refused unless `epoch` is the writer's newest and
     /// `from` is the record after the last committed one. Records are numbered from 1; the first commit of an unknown writer
@@ -113,6 +117,11 @@ pub enum Operation {
     ForgetDeletes {
         /// The predicates.
         ids: Vec<Uuid>,
+    },
+    /// This predicate is taken back: what it hid and is still in files is seen again. No effect on an unknown one. Since version 4.
+    CancelDelete {
+        /// The predicate.
+        id: Uuid,
     },
     /// Files of `table` whose rows all lie before `before` die.
     RetentionDrop {

@@ -6,7 +6,7 @@
 //!                                                                    unless a file that was named later is here before it)
 //! AddFile else                   times of the file
 //! RemoveFile, RetentionDrop      times of the files that die
-//! DeletePredicate                times of the predicate
+//! DeletePredicate, CancelDelete  times of the predicate
 //! ReplaceFiles, CleanFiles       nothing: compaction changes no answer
 //! ```
 //! # Invariants
@@ -106,6 +106,12 @@ impl Snapshot {
                 }
                 Operation::DeletePredicate { tenant, signal: Signal::Metrics, start, end, .. } => {
                     self.history.record(self.id, tenant, None, TimeRange::new(*start, *end));
+                }
+                Operation::CancelDelete { id } => {
+                    let metrics = self.delete_predicate(*id).filter(|delete| delete.signal == Signal::Metrics);
+                    if let Some((tenant, time)) = metrics.map(|delete| (delete.tenant.clone(), delete.time)) {
+                        self.history.record(self.id, &tenant, None, time);
+                    }
                 }
                 _ => {}
             }
@@ -217,6 +223,7 @@ mod tests {
             inputs: vec![id(4)],
             outputs: vec![file(id(7), Table::Samples, 9)],
             cleaned: None,
+            applied: Vec::new(),
         };
         let head = next(&head, &[replace]);
         check(&head, 4, Some(&[]));
@@ -239,6 +246,9 @@ mod tests {
         };
         let head = next(&head, &[delete(Signal::Logs), delete(Signal::Metrics)]);
         check(&head, 8, Some(&[1]));
+        let cancel = |signal| Operation::CancelDelete { id: Uuid::from_u128(signal as u128 + 100) };
+        let head = next(&head, &[cancel(Signal::Logs), cancel(Signal::Metrics), cancel(Signal::Traces)]);
+        check(&head, 9, Some(&[1]));
     }
 
     #[test]

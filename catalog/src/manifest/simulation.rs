@@ -207,7 +207,8 @@ impl Actor {
         };
         let mut output = self.new_file(&self.process.env, rows);
         output.partition.day = day;
-        let edit = Operation::ReplaceFiles { tenant: tenant(), table, day, inputs, outputs: vec![output], cleaned: None };
+        let (outputs, applied) = (vec![output], Vec::new());
+        let edit = Operation::ReplaceFiles { tenant: tenant(), table, day, inputs, outputs, cleaned: None, applied };
         let outcome = self.process.catalog.commit(vec![edit]).await;
         assert!(!matches!(outcome, Err(Error::InvalidEdit { .. })), "{outcome:?}");
     }

@@ -73,7 +73,8 @@ fn wal(writer: Uuid, epoch: u64, from: u64, to: u64) -> Operation {
 fn replace(inputs: &[&FileEntry], outputs: Vec<FileEntry>) -> Operation {
     let first = inputs[0];
     let inputs = inputs.iter().map(|file| file.id).collect();
-    Operation::ReplaceFiles { tenant: tenant(), table: first.table, day: first.partition.day, inputs, outputs, cleaned: None }
+    let (table, day, applied) = (first.table, first.partition.day, Vec::new());
+    Operation::ReplaceFiles { tenant: tenant(), table, day, inputs, outputs, cleaned: None, applied }
 }
 
 fn adding(file: &FileEntry) -> Operation {

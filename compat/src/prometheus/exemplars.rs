@@ -14,7 +14,7 @@ use super::Api;
 use super::answer::{Answer, Array};
 use super::error::ApiError;
 use super::form::Form;
-use super::json::{write_labels, write_value};
+use crate::json::{write_labels, write_value};
 use gosyntax::number::write_timestamp;
 
 /// `/api/v1/query_exemplars`
@@ -39,11 +39,11 @@ pub(super) async fn exemplars(
 
 fn write(out: &mut Vec<u8>, series: &ExemplarSeries) {
     out.extend_from_slice(br#"{"seriesLabels":"#);
-    write_labels(out, &series.labels);
+    write_labels(out, series.labels.iter());
     out.extend_from_slice(br#","exemplars":["#);
     for (at, exemplar) in series.exemplars.iter().enumerate() {
         out.extend_from_slice(if at > 0 { br#",{"labels":"# } else { br#"{"labels":"# });
-        write_labels(out, &exemplar.labels);
+        write_labels(out, exemplar.labels.iter());
         out.extend_from_slice(br#","value":"#);
         write_value(out, exemplar.value);
         out.extend_from_slice(br#","timestamp":"#);

@@ -24,15 +24,12 @@
 
 mod admin;
 mod answer;
-mod compress;
 mod config;
-mod cors;
 mod error;
 mod exemplars;
 mod features;
 mod federate;
 mod form;
-mod json;
 mod lifecycle;
 mod metadata;
 mod names;
@@ -47,7 +44,6 @@ mod self_metrics;
 mod series;
 mod status;
 mod targets;
-mod time;
 mod tsdb;
 
 use std::sync::Arc;
@@ -60,6 +56,8 @@ use catalog::Env;
 use http::StatusCode;
 use promql::ast::Expr;
 use promql::parse::{self, ParseError, ParseOptions};
+
+use crate::{compress, cors};
 
 pub use admin::{AdminError, Administration, Head};
 pub use config::PrometheusConfig;

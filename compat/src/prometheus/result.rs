@@ -14,7 +14,7 @@ use promql::annotation::Severity;
 use query::promql::{Answer as Outcome, Element, Sample, Series, Stats, StatsWanted, Value};
 
 use super::answer::{Answer, Data, TRUNCATED};
-use super::json::{write_labels, write_point, write_text, write_value};
+use crate::json::{write_labels, write_point, write_text, write_value};
 use gosyntax::number::write_timestamp;
 
 /// Samples that are written in one go.
@@ -116,7 +116,7 @@ impl Items {
                     let Some(next) = series.next() else { return false };
                     comma_between(out, begun);
                     out.extend_from_slice(br#"{"metric":"#);
-                    write_labels(out, next.labels());
+                    write_labels(out, next.labels().iter());
                     *at = Some(Place { series: next, floats_done: false, written: 0 });
                     return true;
                 };
@@ -172,7 +172,7 @@ fn comma_between(out: &mut Vec<u8>, begun: &mut bool) {
 
 fn write_element(out: &mut Vec<u8>, element: &Element) {
     out.extend_from_slice(br#"{"metric":"#);
-    write_labels(out, &element.labels);
+    write_labels(out, element.labels.iter());
     out.extend_from_slice(match element.sample {
         Sample::Float(_) => br#","value":["#,
         Sample::Histogram(_) => br#","histogram":["#,

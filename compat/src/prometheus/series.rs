@@ -14,8 +14,8 @@ use query::promql::{Listed, SeriesRequest, TimeMs};
 use super::answer::{Answer, Array, TRUNCATED};
 use super::error::ApiError;
 use super::form::Form;
-use super::json::{write_labels, write_text};
 use super::{Api, names, selectors};
+use crate::json::{write_labels, write_text};
 
 /// `/api/v1/series`
 pub(super) async fn series(
@@ -29,7 +29,7 @@ pub(super) async fn series(
     }
     let request = request(&form, |e| ApiError::parameter("match[]", e))?;
     let found = api.engine.series(&tenant, request).await.map_err(ApiError::of_engine)?;
-    Ok(list(found, |out, labels| write_labels(out, &labels)))
+    Ok(list(found, |out, labels| write_labels(out, labels.iter())))
 }
 
 /// `/api/v1/labels`

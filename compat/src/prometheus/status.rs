@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::Api;
 use super::answer::Answer;
-use super::time::format_rfc3339;
+use crate::time::format_rfc3339;
 
 /// The API level that is spoken here. Clients choose their requests by it: from 2.24 on, Grafana asks label endpoints with `match[]`.
 pub const PROMETHEUS_VERSION: &str = "3.14.0";

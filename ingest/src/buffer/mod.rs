@@ -14,6 +14,7 @@
 
 mod changes;
 mod coalesce;
+mod followers;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -24,12 +25,13 @@ use catalog::manifest::WriterId;
 use catalog::{Table, TenantId, TimeRange};
 use lake::{FreshCapture, FreshGeneration, FreshVersion};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
 pub(crate) use coalesce::Crowded;
 
 use changes::{TenantChanges, times_of};
+use followers::Followers;
 
 use crate::config::FlushConfig;
 
@@ -46,6 +48,7 @@ pub(crate) struct Buffer {
     bytes: AtomicU64,
     /// Held while batches are merged.
     merging: Mutex<()>,
+    followers: Followers,
     /// Told when something was frozen or the active generation got its first row.
     pub(crate) changed: Notify,
 }
@@ -119,6 +122,7 @@ impl Buffer {
             state: Mutex::default(),
             bytes: AtomicU64::new(0),
             merging: Mutex::default(),
+            followers: Followers::default(),
             changed: Notify::new(),
         })
     }
@@ -147,6 +151,13 @@ impl Buffer {
         // Looks at every row: not under the lock.
         let times: Vec<Option<TimeRange>> = records.iter().map(|record| times_of(&record.rows)).collect();
         let mut state = self.state.lock();
+        // Under the lock, as `follow` is: who subscribed before gets these rows, who does after can capture them.
+        let followed: Vec<(TenantId, Table, RecordBatch)> = match self.followers.is_empty() {
+            true => Vec::new(),
+            false => {
+                records.iter().flat_map(|r| r.rows.iter().map(|(table, rows)| (r.tenant.clone(), *table, rows.clone()))).collect()
+            }
+        };
         for (record, time) in records.into_iter().zip(times) {
             debug_assert!(record.sequence > state.applied, "records are applied in order");
             state.applied = record.sequence;
@@ -168,7 +179,15 @@ impl Buffer {
             crowded.clear();
         }
         self.report(&state);
+        drop(state);
+        followed.iter().for_each(|(tenant, table, rows)| self.followers.send(tenant, *table, rows));
         crowded
+    }
+
+    /// The rows of `table` of `tenant` that become visible from now on.
+    pub(crate) fn follow(&self, tenant: &TenantId, table: Table) -> broadcast::Receiver<RecordBatch> {
+        let _state = self.state.lock();
+        self.followers.subscribe(tenant, table)
     }
 
     /// Freezes the active generation if it has rows, and returns the number of the newest record that is frozen or older.

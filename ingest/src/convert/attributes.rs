@@ -116,6 +116,11 @@ impl<'a> Attributes<'a> {
         before - self.list.len()
     }
 
+    /// Keeps those whose key `keep` says.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        self.list.retain(|a| keep(a.key));
+    }
+
     /// Keys and values in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a str, AnyValue<'a>)> + '_ {
         self.list.iter().map(|a| {

@@ -10,7 +10,6 @@
 
 use std::sync::Arc;
 
-use super::attributes::AttributeLimits;
 use super::json::{ValueError, text};
 use super::report::Report;
 use super::resources::{Resource, Resources, Scope};
@@ -54,7 +53,9 @@ fn resource_block<'a>(
     let block = Block::read(message)?;
     let resource = text(block.schema_url).and_then(|url| resources.get(block.head.unwrap_or_default(), url));
     match taken(resource, || Block::records_below(message), records)? {
-        Some(resource) => Block::items(message, |scope_block| self::scope_block(scope_block, &resource, config, records)),
+        Some(resource) => {
+            Block::items(message, |scope_block| self::scope_block(scope_block, &resource, resources, config, records))
+        }
         None => Ok(()),
     }
 }
@@ -62,11 +63,12 @@ fn resource_block<'a>(
 fn scope_block<'a>(
     message: &'a [u8],
     resource: &Arc<Resource>,
+    resources: &Resources,
     config: &ReceiveConfig,
     records: &mut impl Records<'a>,
 ) -> Result<(), WireError> {
     let block = Block::read(message)?;
-    let scope = Scope::read(block.head, AttributeLimits::from(config), config.text_bytes_max);
+    let scope = Scope::read(block.head, resources, config.text_bytes_max);
     let Some(scope) = taken(scope, || block.items, records)? else { return Ok(()) };
     Block::items(message, |message| {
         let record = records.record(message, resource, &scope);

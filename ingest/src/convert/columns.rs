@@ -114,6 +114,11 @@ impl<V: MapValues> Default for MapColumn<V> {
 }
 
 impl<V: MapValues> MapColumn<V> {
+    /// `rows` rows without entries.
+    pub(crate) fn empty(rows: usize) -> Self {
+        Self { ends: vec![0; rows + 1], ..Self::default() }
+    }
+
     /// An entry of the row that is being built.
     pub(crate) fn push(&mut self, key: &str, value: V::Item<'_>) {
         self.keys.append_value(key);

@@ -5,6 +5,10 @@
 //!                      └─ no ─► row + [`Pending`] ─► append succeeded ─► confirm ─► seen
 //! ```
 //!
+//! Rows of streams go with the last of their lines once these are deleted, so that what is remembered of them counts until the next delete of
+//! their tenant: a request relies on it from its first look until it is acknowledged ([`reliance`](crate::registry::reliance)), and a mark
+//! holds the epoch that it was made in.
+//!
 //! The memory is bounded by bytes and forgets what was not asked for in a long time. Forgetting only costs a row that
 //! compaction drops again; remembering wrongly would lose a label set, so that keys are 128-bit hashes and only a
 //! successful append adds one.
@@ -18,23 +22,28 @@ use hashbrown::HashSet;
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::registry::reliance::{Reliance, Suspended, Trust};
+
 /// Shards, so that requests do not queue for one lock. A power of two.
 const SHARDS: usize = 16;
+/// Tenants whose hashes agree modulo this share their epochs: a delete of one costs the others rows that compaction drops again.
+const TRUSTS: usize = 256;
 /// What one remembered key costs: 16 bytes and a control byte at a load of 7/16 to 7/8 (hashbrown doubles).
 const KEY_BYTES: u64 = 39;
 
-/// The key of one dictionary row: xxh3-128 over tenant, table, id and day.
+/// The key of one dictionary row: xxh3-128 over tenant, table, id, day and epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SeenKey(u128);
 
 impl SeenKey {
-    /// The key of `id` in the dictionary `table` of `tenant` on `day` (days since the epoch).
-    pub fn new(tenant: &TenantId, table: Table, id: i64, day: i32) -> Self {
+    /// The key of `id` in the dictionary `table` of `tenant` on `day` (days since 1970), marked in `epoch`.
+    pub fn new(tenant: &TenantId, table: Table, id: i64, day: i32, epoch: u32) -> Self {
         let mut hasher = Xxh3::new();
         hasher.update(tenant.as_str().as_bytes());
         hasher.update(&[0xff, table.code()]);
         hasher.update(&id.to_le_bytes());
         hasher.update(&day.to_le_bytes());
+        hasher.update(&epoch.to_le_bytes());
         Self(hasher.digest128())
     }
 }
@@ -78,6 +87,7 @@ impl Shard {
 /// The dictionary ids that are stored, bounded by bytes.
 pub struct SeenIds {
     shards: Box<[Mutex<Shard>]>,
+    trusts: Box<[Arc<Trust>]>,
     generation_keys_max: usize,
 }
 
@@ -87,6 +97,7 @@ impl SeenIds {
         let per_generation = bytes_max / KEY_BYTES / (2 * SHARDS as u64);
         Arc::new(Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            trusts: (0..TRUSTS).map(|_| Arc::default()).collect(),
             generation_keys_max: usize::try_from(per_generation).unwrap_or(usize::MAX).max(1),
         })
     }
@@ -107,6 +118,21 @@ impl SeenIds {
     /// Remembers that the row of `key` is stored.
     pub fn insert(&self, key: SeenKey) {
         self.shard(key).lock().insert(key, self.generation_keys_max);
+    }
+
+    /// For a request of `tenant` that begins now and looks at marks of streams.
+    pub(crate) fn rely(&self, tenant: &TenantId) -> Reliance {
+        self.trust(tenant).rely()
+    }
+
+    /// What is remembered of streams of `tenant` is not relied on until the answer is dropped, and never again. Returns when no request is
+    /// under way that does.
+    pub(crate) async fn suspend(&self, tenant: &TenantId) -> Suspended {
+        self.trust(tenant).suspend().await
+    }
+
+    fn trust(&self, tenant: &TenantId) -> &Arc<Trust> {
+        &self.trusts[xxhash_rust::xxh3::xxh3_64(tenant.as_str().as_bytes()) as usize % TRUSTS]
     }
 
     /// How many keys are remembered.
@@ -146,7 +172,12 @@ pub struct Pending(Box<dyn OnAppended>);
 impl Pending {
     /// The ids `keys`, to be remembered in `seen`.
     pub fn new(seen: Arc<SeenIds>, keys: Vec<SeenKey>) -> Self {
-        Self(Box::new(PendingIds { seen, keys }))
+        Self(Box::new(PendingIds { seen, keys, _reliance: None }))
+    }
+
+    /// The same of a request that looked at marks by `reliance`, which it holds until it is acknowledged.
+    pub(crate) fn relying(seen: Arc<SeenIds>, keys: Vec<SeenKey>, reliance: Reliance) -> Self {
+        Self(Box::new(PendingIds { seen, keys, _reliance: Some(reliance) }))
     }
 
     /// Anything else that waits for the append.
@@ -164,6 +195,7 @@ impl Pending {
 struct PendingIds {
     seen: Arc<SeenIds>,
     keys: Vec<SeenKey>,
+    _reliance: Option<Reliance>,
 }
 
 impl OnAppended for PendingIds {
@@ -179,7 +211,7 @@ mod tests {
     use super::*;
 
     fn key(id: i64) -> SeenKey {
-        SeenKey::new(&TenantId::anonymous(), Table::Streams, id, 20_000)
+        SeenKey::new(&TenantId::anonymous(), Table::Streams, id, 20_000, 0)
     }
 
     #[test]
@@ -190,9 +222,10 @@ mod tests {
         Pending::new(Arc::clone(&seen), vec![key(1)]).confirm();
         assert!(seen.contains(key(1)));
         for other in [
-            SeenKey::new(&TenantId::anonymous(), Table::Resources, 1, 20_000),
-            SeenKey::new(&TenantId::anonymous(), Table::Streams, 1, 20_001),
-            SeenKey::new(&TenantId::parse("b").expect("valid"), Table::Streams, 1, 20_000),
+            SeenKey::new(&TenantId::anonymous(), Table::Resources, 1, 20_000, 0),
+            SeenKey::new(&TenantId::anonymous(), Table::Streams, 1, 20_001, 0),
+            SeenKey::new(&TenantId::anonymous(), Table::Streams, 1, 20_000, 1),
+            SeenKey::new(&TenantId::parse("b").expect("valid"), Table::Streams, 1, 20_000, 0),
         ] {
             assert!(!seen.contains(other));
         }

@@ -15,9 +15,13 @@ use catalog::{Env, Table, TenantId, schema};
 use super::attributes::{AttributeColumns, AttributeLimits, Attributes};
 use super::blocks::{self, Records};
 use super::columns::{DictionaryColumn, IdColumn, non_zero, valid_id};
+use super::day_rows::DayRows;
 use super::json::{ValueError, write_shown};
+use super::level::Levels;
+use super::otlp_rules::Action;
 use super::report::{Report, Rule};
-use super::resources::{DayRows, Resource, Resources, Scope, bounded_text, times};
+use super::resources::{Resource, Resources, Scope, bounded_text, times};
+use super::streams::{Stream, label_name};
 use super::{Convert, Converted, DecodeError, field_of, level};
 use crate::receive::ReceiveConfig;
 use crate::wire::{AnyValue, Reader, WireError};
@@ -65,8 +69,9 @@ struct Walk<'s, 'a> {
     now_ns: i64,
     oldest_ns: i64,
     columns: LogColumns,
-    resources: DayRows<'s>,
-    streams: DayRows<'s>,
+    resources: DayRows<'s, Resource>,
+    streams: DayRows<'s, Stream>,
+    labelled: Labelled,
     report: Report,
     undated: bool,
     attributes: Attributes<'a>,
@@ -81,8 +86,9 @@ impl<'s, 'a> Walk<'s, 'a> {
             now_ns: now.as_nanos(),
             oldest_ns: converter.config.past_max.map_or(i64::MIN, |past| now.saturating_sub(past).as_nanos()),
             columns: LogColumns::default(),
-            resources: DayRows::new(Table::Resources, tenant, &converter.resources),
-            streams: DayRows::new(Table::Streams, tenant, &converter.resources),
+            resources: DayRows::new(Table::Resources, tenant, &converter.resources.seen),
+            streams: DayRows::new(Table::Streams, tenant, &converter.resources.seen),
+            labelled: Labelled::default(),
             report: Report::default(),
             undated: false,
             attributes: Attributes::new(AttributeLimits::from(converter.config.as_ref())),
@@ -122,19 +128,27 @@ impl<'a> Records<'a> for Walk<'_, 'a> {
         if body.len() > text_max {
             return Err(ValueError::Rule(Rule::TextBytes));
         }
-        // From here on the record is taken.
         (0..self.attributes.dedup()).for_each(|_| self.report.change(Rule::DuplicateAttribute));
         let trace_id = self.report.checked_id::<16>(raw.trace_id);
         let span_id = self.report.checked_id::<8>(raw.span_id);
-        let found = level_of(resource, &self.attributes, severity_text, raw.severity_number, body);
+        let rules = &self.converter.resources.rules;
+        let found = level_of(&rules.levels, resource, &self.attributes, severity_text, raw.severity_number, body);
+        let stream = if rules.otlp.log.is_empty() {
+            Arc::clone(&resource.stream)
+        } else {
+            let stream = self.labelled.stream(&self.converter.resources, resource, &self.attributes)?;
+            self.attributes.retain(|name| rules.otlp.log.action(name) == Action::StructuredMetadata);
+            stream
+        };
         self.columns.push(
             &Row { raw, ts, body, body_kind, severity_text, event_name, trace_id, span_id, level: found },
+            &stream,
             resource,
             scope,
         );
         self.columns.attributes.push(&self.attributes);
         self.resources.point(resource.id, resource, ts);
-        self.streams.point(resource.stream_id, resource, ts);
+        self.streams.point(stream.id, &stream, ts);
         Ok(())
     }
 
@@ -168,27 +182,70 @@ fn kind_of(value: AnyValue<'_>) -> &'static str {
     }
 }
 
-/// The detected level; see [`level`]. None of the stream's labels is a level field, so that the record's and the resource's attributes
-/// come first, in the order of [`level::LEVEL_FIELDS`].
+/// The detected level; see [`level`]. The record's and the resource's attributes come first, in the order of the fields.
 fn level_of<'r>(
+    levels: &Levels,
     resource: &'r Resource,
     attributes: &Attributes<'r>,
     severity_text: &'r str,
     severity_number: i32,
     body: &str,
 ) -> std::borrow::Cow<'r, str> {
-    let own = attributes.texts().filter_map(|(name, value)| Some((level::field_rank(name)?, value)));
-    let own = own.chain((!severity_text.is_empty()).then_some((SEVERITY_TEXT_RANK, severity_text)));
-    let all = own.chain(resource.level.as_ref().map(|(rank, value)| (*rank, value.as_ref())));
-    match all.min_by_key(|(rank, _)| *rank) {
+    if !levels.is_on() {
+        return "".into();
+    }
+    let own = levels.strongest(attributes.texts());
+    let text = levels.rank("severity_text").filter(|_| !severity_text.is_empty()).map(|rank| (rank, severity_text));
+    let resource = resource.level.as_ref().map(|(rank, value)| (*rank, value.as_ref()));
+    match [own, text, resource].into_iter().flatten().min_by_key(|(rank, _)| *rank) {
         Some((_, value)) => level::normalize(value).into(),
         None if severity_number != 0 => level::of_severity(severity_number).into(),
-        None => level::of_line(body).into(),
+        None => levels.of_line(body).into(),
     }
 }
 
-/// Where `severity_text` stands in [`level::LEVEL_FIELDS`].
-const SEVERITY_TEXT_RANK: usize = 11;
+/// Streams that attributes of records make beside those of their resource. Remembers the last one, since neighbours share it.
+#[derive(Debug, Default)]
+struct Labelled {
+    last: Option<LastLabelled>,
+}
+
+#[derive(Debug)]
+struct LastLabelled {
+    resource: Arc<Resource>,
+    /// The labels that the record's attributes made.
+    labels: Vec<(String, String)>,
+    stream: Arc<Stream>,
+}
+
+impl Labelled {
+    fn stream(
+        &mut self,
+        resources: &Resources,
+        resource: &Arc<Resource>,
+        attributes: &Attributes<'_>,
+    ) -> Result<Arc<Stream>, ValueError> {
+        let mut labels = Vec::new();
+        for (key, value) in attributes.iter().filter(|(key, _)| resources.rules.otlp.log.is_label(key)) {
+            let mut shown = String::new();
+            write_shown(value, &mut shown)?;
+            labels.push((label_name(key).into_owned(), shown));
+        }
+        if labels.is_empty() {
+            return Ok(Arc::clone(&resource.stream));
+        }
+        match &self.last {
+            Some(last) if Arc::ptr_eq(&last.resource, resource) && last.labels == labels => Ok(Arc::clone(&last.stream)),
+            _ => {
+                // A service that was only stood in for may have a better name now: all labels are looked at again.
+                let all = resource.labels.iter().chain(&labels).cloned().collect();
+                let stream = Arc::new(resources.rules.stream(all));
+                self.last = Some(LastLabelled { resource: Arc::clone(resource), labels, stream: Arc::clone(&stream) });
+                Ok(stream)
+            }
+        }
+    }
+}
 
 /// A record's fields as they lie on the wire.
 #[derive(Debug, Clone, Copy)]
@@ -287,9 +344,9 @@ impl LogColumns {
     }
 
     /// All but the attributes of a row.
-    fn push(&mut self, row: &Row<'_>, resource: &Resource, scope: &Scope<'_>) {
-        self.service.push(resource.stream_service());
-        self.stream_id.push(resource.stream_id);
+    fn push(&mut self, row: &Row<'_>, stream: &Stream, resource: &Resource, scope: &Scope<'_>) {
+        self.service.push(stream.service());
+        self.stream_id.push(stream.id);
         self.ts.push(row.ts);
         self.observed.push(i64::try_from(row.raw.observed).ok().filter(|ns| *ns != 0));
         self.level.push(&row.level);

@@ -16,18 +16,23 @@
 mod attributes;
 mod blocks;
 mod columns;
+mod day_rows;
+pub mod elastic;
 pub mod ids;
 mod items;
 mod json;
 mod level;
+mod lines;
 pub mod logs;
+pub mod loki;
 pub mod metrics;
+pub mod otlp_rules;
 pub mod prometheus;
 mod report;
 pub mod resources;
 mod series;
 pub mod spans;
-mod streams;
+pub mod streams;
 
 use std::fmt;
 
@@ -39,6 +44,7 @@ pub use ids::{OnAppended, Pending, SeenIds};
 pub use logs::LogsConverter;
 pub use resources::Resources;
 pub use spans::SpansConverter;
+pub use streams::LogRules;
 
 use crate::wire::WireError;
 
@@ -62,11 +68,9 @@ pub struct Converted {
 
 impl Converted {
     /// Adds the rows of a dictionary `table` and their marks, if there are any.
-    fn dictionary(&mut self, table: Table, rows: Option<(RecordBatch, Pending)>) {
-        if let Some((batch, pending)) = rows {
-            self.rows.push((table, batch));
-            self.pending.push(pending);
-        }
+    fn dictionary(&mut self, table: Table, (rows, pending): (Option<RecordBatch>, Option<Pending>)) {
+        self.rows.extend(rows.map(|rows| (table, rows)));
+        self.pending.extend(pending);
     }
 
     /// Marks every dictionary id of `rows` as stored, so that later requests need not carry its row. Call after the append succeeded.

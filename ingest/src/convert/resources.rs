@@ -3,26 +3,25 @@
 //! ```text
 //! Resource bytes + schema url ──hash──► memo ──hit (bytes compared)──► Arc<Resource>
 //!                                         └─ miss ► parse, check, canonical id, stream labels
-//! record at ts ─► (id, day) in this request? ─ no ► seen before? ─ no ► row + pending mark
 //! ```
 //! Senders repeat the same few resources for ever, so that a request costs one hash per resource block.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringBuilder, TimestampNanosecondArray};
+use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, TimestampNanosecondArray};
 use catalog::labels::content_id;
-use catalog::{LabelSet, Partition, StreamId, Table, TenantId, Timestamp, schema};
-use hashbrown::HashMap;
+use catalog::{Table, schema};
 use moka::sync::Cache;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::attributes::{AttributeColumns, AttributeLimits, Attributes};
-use super::columns::{DictionaryColumn, MapColumn, non_zero};
-use super::ids::{Pending, SeenIds, SeenKey};
+use super::columns::{DictionaryColumn, non_zero};
+use super::day_rows::DayRows;
+use super::ids::{Pending, SeenIds};
 use super::json::{ValueError, text, write_shown, write_value};
-use super::level;
+use super::otlp_rules::Action;
 use super::report::Rule;
-use super::streams::{SERVICE_LABEL, UNKNOWN_SERVICE, stream_labels};
+use super::streams::{LogRules, Stream, UNKNOWN_SERVICE};
 use super::{DecodeError, field_of};
 use crate::receive::ReceiveConfig;
 use crate::wire::Reader;
@@ -40,19 +39,12 @@ pub(crate) struct Resource {
     pub(crate) id: i64,
     /// `service.name`, or `unknown_service`.
     pub(crate) service: Box<str>,
-    /// The labels of the log stream that it makes.
-    pub(crate) labels: LabelSet,
-    /// Their id.
-    pub(crate) stream_id: i64,
+    /// The labels that its attributes make, before a missing service is looked for.
+    pub(crate) labels: Vec<(String, String)>,
+    /// The log stream that it makes.
+    pub(crate) stream: Arc<Stream>,
     /// The strongest attribute that says a level: its rank and value.
     pub(crate) level: Option<(usize, Box<str>)>,
-}
-
-impl Resource {
-    /// The stream's `service_name`.
-    pub(crate) fn stream_service(&self) -> &str {
-        self.labels.get(SERVICE_LABEL).unwrap_or(UNKNOWN_SERVICE)
-    }
 }
 
 /// The resources of all requests: parsed ones, and which are stored. Shared by the logs and the traces converter.
@@ -60,18 +52,25 @@ impl Resource {
 pub struct Resources {
     limits: AttributeLimits,
     memo: Cache<u128, Arc<Resource>>,
-    seen: Arc<SeenIds>,
+    pub(crate) seen: Arc<SeenIds>,
+    pub(crate) rules: LogRules,
 }
 
 impl Resources {
-    /// An empty memory with the bounds of `config`.
-    pub fn new(config: &ReceiveConfig) -> Arc<Self> {
+    /// An empty memory with the bounds of `config`. `rules` say which streams resources make.
+    pub fn new(config: &ReceiveConfig, rules: LogRules) -> Arc<Self> {
         let weigh = |_: &u128, r: &Arc<Resource>| u32::try_from(3 * r.raw.len() + 512).unwrap_or(u32::MAX);
         Arc::new(Self {
             limits: AttributeLimits::from(config),
             memo: Cache::builder().max_capacity(MEMO_BYTES).weigher(weigh).build(),
             seen: SeenIds::new(config.seen_ids_bytes),
+            rules,
         })
+    }
+
+    /// Which rows of streams and resources are stored.
+    pub fn seen(&self) -> &Arc<SeenIds> {
+        &self.seen
     }
 
     /// The resource with the bytes `raw` (empty: no attributes) in a block with `schema_url`.
@@ -98,16 +97,17 @@ impl Resources {
         if let Some((_, value)) = attributes.iter().find(|(key, _)| *key == "service.name") {
             write_shown(value, &mut service)?;
         }
-        let labels = stream_labels(&attributes)?;
-        let level = attributes.texts().filter_map(|(k, v)| Some((level::field_rank(k)?, v))).min_by_key(|(rank, _)| *rank);
+        let labels = self.rules.resource_labels(&attributes)?;
+        let stream = self.rules.stream(labels.clone());
+        let level = self.rules.levels.strongest(attributes.texts());
         Ok(Resource {
             raw: raw.into(),
             schema_url: schema_url.into(),
             id: canonical_id(&attributes, dropped, schema_url)?,
             service: if service.is_empty() { UNKNOWN_SERVICE.into() } else { service.into() },
-            stream_id: StreamId::of(labels.iter()).0,
             level: level.map(|(rank, value)| (rank, value.into())),
             labels,
+            stream: Arc::new(stream),
         })
     }
 
@@ -126,6 +126,9 @@ impl Resources {
             }
         }
         attributes.dedup();
+        if self.rules.otlp.resource.drops() {
+            attributes.retain(|name| self.rules.otlp.resource.action(name) != Action::Drop);
+        }
         Ok((attributes, dropped))
     }
 }
@@ -162,9 +165,9 @@ pub(crate) struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     /// Reads an `InstrumentationScope`; `None` is a scope without anything.
-    pub(crate) fn read(message: Option<&'a [u8]>, limits: AttributeLimits, text_bytes_max: usize) -> Result<Self, ValueError> {
+    pub(crate) fn read(message: Option<&'a [u8]>, resources: &Resources, text_bytes_max: usize) -> Result<Self, ValueError> {
         let mut this = Self::default();
-        let mut attributes = Attributes::new(limits);
+        let mut attributes = Attributes::new(resources.limits);
         let mut reader = Reader::new(message.unwrap_or_default());
         while let Some(field) = reader.next()? {
             match field.number {
@@ -178,6 +181,10 @@ impl<'a> Scope<'a> {
             }
         }
         attributes.dedup();
+        let rules = &resources.rules.otlp.scope;
+        if rules.drops() {
+            attributes.retain(|name| rules.action(name) != Action::Drop);
+        }
         this.attributes = attributes.to_json()?;
         Ok(this)
     }
@@ -188,65 +195,14 @@ pub(crate) fn bounded_text(bytes: &[u8], bytes_max: usize) -> Result<&str, Value
     if bytes.len() > bytes_max { Err(ValueError::Rule(Rule::TextBytes)) } else { text(bytes) }
 }
 
-/// The dictionary rows that one request needs in one table, each with the earliest time of its day.
-#[derive(Debug)]
-pub(crate) struct DayRows<'s> {
-    table: Table,
-    tenant: &'s TenantId,
-    seen: &'s Arc<SeenIds>,
-    /// Where the row of an id and day is; `None`: it was stored before.
-    index: HashMap<(i64, i32), Option<usize>>,
-    rows: Vec<(Arc<Resource>, i64)>,
-    keys: Vec<SeenKey>,
-    last: Option<((i64, i32), Option<usize>)>,
-}
-
-impl<'s> DayRows<'s> {
-    /// None yet.
-    pub(crate) fn new(table: Table, tenant: &'s TenantId, resources: &'s Resources) -> Self {
-        let seen = &resources.seen;
-        Self { table, tenant, seen, index: HashMap::new(), rows: Vec::new(), keys: Vec::new(), last: None }
-    }
-
-    /// A record at `ts_ns` points to `id`, which stands for `resource`.
-    pub(crate) fn point(&mut self, id: i64, resource: &Arc<Resource>, ts_ns: i64) {
-        let day = Partition::of(self.table, Timestamp::from_nanos(ts_ns)).day;
-        let at = match self.last {
-            Some((last, at)) if last == (id, day) => at,
-            _ => self.find(id, day, resource, ts_ns),
-        };
-        self.last = Some(((id, day), at));
-        if let Some(at) = at {
-            let ts = &mut self.rows[at].1;
-            *ts = ts_ns.min(*ts);
-        }
-    }
-
-    fn find(&mut self, id: i64, day: i32, resource: &Arc<Resource>, ts_ns: i64) -> Option<usize> {
-        let Self { table, tenant, seen, rows, keys, .. } = self;
-        *self.index.entry((id, day)).or_insert_with(|| {
-            let key = SeenKey::new(tenant, *table, id, day);
-            if seen.contains(key) {
-                return None;
-            }
-            keys.push(key);
-            rows.push((Arc::clone(resource), ts_ns));
-            Some(rows.len() - 1)
-        })
-    }
-
-    /// The marks to confirm, if there are any rows.
-    fn pending(&mut self) -> Option<Pending> {
-        (!self.keys.is_empty()).then(|| Pending::new(Arc::clone(self.seen), std::mem::take(&mut self.keys)))
-    }
-
-    /// The rows of [`Table::Resources`] and their marks; `None` when all are stored.
-    pub(crate) fn into_resources(mut self, resources: &Resources) -> Result<Option<(RecordBatch, Pending)>, DecodeError> {
-        let Some(pending) = self.pending() else { return Ok(None) };
+impl DayRows<'_, Resource> {
+    /// The rows of [`Table::Resources`], none when all are stored, and their marks.
+    pub(crate) fn into_resources(mut self, resources: &Resources) -> Result<(Option<RecordBatch>, Option<Pending>), DecodeError> {
+        let Some(pending) = self.pending() else { return Ok((None, None)) };
         let schema = schema::rows(Table::Resources);
         let (mut service, mut schema_url) = (DictionaryColumn::default(), DictionaryColumn::default());
-        let (mut dropped_counts, mut columns) = (Vec::with_capacity(self.rows.len()), AttributeColumns::default());
-        for (resource, _) in &self.rows {
+        let (mut dropped_counts, mut columns) = (Vec::with_capacity(self.rows().len()), AttributeColumns::default());
+        for (resource, _) in self.rows() {
             let parsed = resources.attributes(&resource.raw);
             let (attributes, dropped) =
                 parsed.map_err(|_| DecodeError::Columns { reason: "a resource reads differently twice".into() })?;
@@ -256,35 +212,14 @@ impl<'s> DayRows<'s> {
             columns.push(&attributes);
         }
         let mut arrays: Vec<ArrayRef> = vec![
-            Arc::new(Int64Array::from_iter_values(self.rows.iter().map(|(r, _)| r.id))),
-            times(self.rows.iter().map(|(_, ts)| *ts)),
+            Arc::new(Int64Array::from_iter_values(self.rows().iter().map(|(r, _)| r.id))),
+            times(self.rows().iter().map(|(_, ts)| *ts)),
             service.finish()?,
             Arc::new(Int32Array::from(dropped_counts)),
             schema_url.finish()?,
         ];
         arrays.extend(columns.finish(|name| field_of(&schema, name))?);
-        Ok(Some((RecordBatch::try_new(schema, arrays)?, pending)))
-    }
-
-    /// The rows of [`Table::Streams`] and their marks; `None` when all are stored.
-    pub(crate) fn into_streams(mut self) -> Result<Option<(RecordBatch, Pending)>, DecodeError> {
-        let Some(pending) = self.pending() else { return Ok(None) };
-        let schema = schema::rows(Table::Streams);
-        let (mut service, mut labels) = (DictionaryColumn::default(), MapColumn::<StringBuilder>::default());
-        for (resource, _) in &self.rows {
-            service.push(resource.stream_service());
-            for (name, value) in resource.labels.iter() {
-                labels.push(name, value);
-            }
-            labels.end_row();
-        }
-        let arrays: Vec<ArrayRef> = vec![
-            service.finish()?,
-            Arc::new(Int64Array::from_iter_values(self.rows.iter().map(|(r, _)| r.stream_id))),
-            times(self.rows.iter().map(|(_, ts)| *ts)),
-            labels.finish(field_of(&schema, "labels")?)?,
-        ];
-        Ok(Some((RecordBatch::try_new(schema, arrays)?, pending)))
+        Ok((Some(RecordBatch::try_new(schema, arrays)?), Some(pending)))
     }
 }
 

@@ -15,10 +15,11 @@ use catalog::{Env, Table, TenantId, schema};
 use super::attributes::{AttributeColumns, AttributeLimits, Attributes};
 use super::blocks::{self, Records};
 use super::columns::{DictionaryColumn, IdColumn, non_zero, valid_id};
+use super::day_rows::DayRows;
 use super::items::{ItemColumns, Items};
 use super::json::ValueError;
 use super::report::{Report, Rule};
-use super::resources::{DayRows, Resource, Resources, Scope, bounded_text, times};
+use super::resources::{Resource, Resources, Scope, bounded_text, times};
 use super::{Convert, Converted, DecodeError, field_of};
 use crate::receive::ReceiveConfig;
 use crate::wire::{Reader, WireError};
@@ -59,7 +60,7 @@ struct Walk<'s, 'a> {
     converter: &'s SpansConverter,
     oldest_ns: i64,
     columns: SpanColumns,
-    resources: DayRows<'s>,
+    resources: DayRows<'s, Resource>,
     report: Report,
     attributes: Attributes<'a>,
     items: Items<'a>,
@@ -73,7 +74,7 @@ impl<'s, 'a> Walk<'s, 'a> {
             converter,
             oldest_ns: config.past_max.map_or(i64::MIN, |past| converter.env.now().saturating_sub(past).as_nanos()),
             columns: SpanColumns::default(),
-            resources: DayRows::new(Table::Resources, tenant, &converter.resources),
+            resources: DayRows::new(Table::Resources, tenant, &converter.resources.seen),
             report: Report::default(),
             attributes: Attributes::new(limits),
             items: Items::new(limits, config.span_items_max, config.text_bytes_max),

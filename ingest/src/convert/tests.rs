@@ -26,7 +26,7 @@ const NOW: i64 = 1_790_000_000_000_000_000;
 fn converters(config: ReceiveConfig) -> (LogsConverter, SpansConverter) {
     let (env, _) = fixed::env(Timestamp::from_nanos(NOW), 1);
     let config = Arc::new(config);
-    let resources = Resources::new(&config);
+    let resources = Resources::new(&config, LogRules::default());
     (LogsConverter::new(Arc::clone(&config), env.clone(), Arc::clone(&resources)), SpansConverter::new(config, env, resources))
 }
 
@@ -185,7 +185,7 @@ fn naive_logs(request: &LogsRequest) -> Vec<Vec<String>> {
                     Some(Value::KvlistValue(_)) => (plain(record.body.as_ref()).to_string(), "map"),
                 };
                 let level = match (record.severity_text.as_str(), record.severity_number) {
-                    ("", 0) => super::level::of_line(&body).to_owned(),
+                    ("", 0) => LogRules::default().levels.of_line(&body).to_owned(),
                     ("", number) => super::level::of_severity(number).to_owned(),
                     (text, _) => super::level::normalize(text).to_owned(),
                 };

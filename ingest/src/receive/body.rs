@@ -140,7 +140,7 @@ pub enum Encoding {
     Gzip,
     /// RFC 8878.
     Zstd,
-    /// zlib, RFC 1950.
+    /// zlib, RFC 1950, as HTTP means it, or bare deflate, RFC 1951, as many senders do.
     Deflate,
     /// Snappy: framed if it begins like that, else one block.
     Snappy,
@@ -292,7 +292,8 @@ impl Received {
         match encoding {
             Encoding::Identity => {}
             Encoding::Gzip => out.fill(flate2::read::MultiGzDecoder::new(self.bytes.as_ref()))?,
-            Encoding::Deflate => out.fill(flate2::read::ZlibDecoder::new(self.bytes.as_ref()))?,
+            Encoding::Deflate if has_zlib_header(&self.bytes) => out.fill(flate2::read::ZlibDecoder::new(self.bytes.as_ref()))?,
+            Encoding::Deflate => out.fill(flate2::read::DeflateDecoder::new(self.bytes.as_ref()))?,
             Encoding::Zstd => out.zstd(&self.bytes)?,
             Encoding::Snappy if self.bytes.starts_with(SNAPPY_FRAME_MAGIC) => {
                 out.fill(snap::read::FrameDecoder::new(self.bytes.as_ref()))?
@@ -366,6 +367,12 @@ impl Growing<'_> {
     fn bad(&self, error: &dyn std::error::Error) -> BodyError {
         BodyError::BadEncoding { encoding: self.encoding.name(), reason: error.to_string() }
     }
+}
+
+/// Whether `bytes` begin as zlib's format does. A bare deflate stream does not: it would begin with a stored block whose padding is not
+/// zero.
+fn has_zlib_header(bytes: &[u8]) -> bool {
+    matches!(bytes, [method, flags, ..] if method & 0x0f == 8 && (u16::from(*method) << 8 | u16::from(*flags)).is_multiple_of(31))
 }
 
 fn too_large(limit: u64) -> BodyError {

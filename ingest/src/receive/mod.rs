@@ -11,6 +11,8 @@
 
 pub mod body;
 pub mod config;
+pub mod elastic;
+pub mod loki;
 pub mod openmetrics;
 pub mod otlp;
 pub mod prometheus;

@@ -5,7 +5,7 @@
 //!                                                └─ waits until those of epoch 4 are acknowledged             └─ it is committed
 //! ```
 //! A row of the `series` table that was stored before a delete may go with it. So a request that is acknowledged after the delete must
-//! not have left its series' rows out because of one stored before.
+//! not have left its series' rows out because of one stored before. The same goes for rows of `streams` ([`crate::convert::ids`]).
 //!
 //! # Invariants
 //! - A request holds its [`Reliance`] from before its first look at a mark until it is acknowledged, or has failed.
@@ -45,7 +45,7 @@ pub(crate) struct Reliance {
 impl Reliance {
     /// The epoch whose marks are good.
     #[inline]
-    pub(super) fn epoch(&self) -> Option<u32> {
+    pub(crate) fn epoch(&self) -> Option<u32> {
         self.epoch
     }
 }

@@ -14,6 +14,8 @@
 pub mod attributes;
 mod error;
 mod field;
+pub mod json;
+pub mod time;
 
 pub use attributes::{AnyValue, KeyValue, VALUE_DEPTH_MAX};
 pub use error::WireError;

@@ -10,29 +10,28 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::merge::MergeTotals;
 use super::pick::Plan;
-use crate::deletes::{Deletes, FACTS, Remaining, SelectorLanguage, holds_hidden, remaining};
+use crate::deletes::{Deletes, Dictionaries, Remaining, SelectorLanguage, dictionary_of, facts_of, holds_hidden, remaining};
 use crate::error::{Error, Result};
 use crate::lake::{BatchStream, Lake};
 use crate::series::Scope;
 
-/// What the deletes of `plan` hide of its inputs. A row of the series table is hidden if its series has no other row left that day.
+/// What the deletes of `plan` hide of its inputs. A row of a dictionary is hidden if its series, or stream, has no other row left that day.
 ///
 /// # Errors
 /// A predicate that cannot be read; the lake's.
 pub(super) async fn hidden(lake: &Lake, plan: &Plan, language: &dyn SelectorLanguage) -> Result<Deletes> {
-    if plan.deletes.is_empty() {
-        return Ok(Deletes::default());
-    }
-    // As long as an input lives, the series that its hidden rows belong to are in the series table: see `hiding`.
+    let Some(dictionary) = dictionary_of(plan.table).filter(|_| !plan.deletes.is_empty()) else { return Ok(Deletes::default()) };
+    // As long as an input lives, the series that its hidden rows belong to are in the dictionary: see `hiding`.
     let snapshot = lake.catalog().pin();
     let time = Partition { day: plan.partition.day, slice: None }.range();
-    let scope = Scope { table: Table::Series, files: snapshot.files(&plan.tenant, Table::Series, time), fresh: Vec::new() };
-    let deletes = Deletes::resolve(lake, &scope, &plan.deletes, language).await?;
-    if plan.table != Table::Series || deletes.is_empty() {
+    let scope = |table| Scope { table, files: snapshot.files(&plan.tenant, table, time), fresh: Vec::new() };
+    let known = Dictionaries { series: scope(dictionary), resources: scope(Table::Resources) };
+    let deletes = Deletes::resolve(lake, &known, &plan.deletes, language).await?;
+    if plan.table != dictionary || deletes.is_empty() {
         return Ok(deletes);
     }
-    let (tenant, bytes_max) = (&plan.tenant, u64::MAX);
-    let place = Remaining { snapshot: &snapshot, tenant, tables: &FACTS, fresh: Vec::new(), time, bytes_max };
+    let (tenant, tables, bytes_max) = (&plan.tenant, facts_of(dictionary), u64::MAX);
+    let place = Remaining { snapshot: &snapshot, tenant, tables, fresh: Vec::new(), time, bytes_max };
     let ids = deletes.ids();
     // Rows that younger deletes hide count: their files need the labels.
     let present = remaining(lake, &place, ids.clone(), &Deletes::default()).await?;

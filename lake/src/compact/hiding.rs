@@ -1,9 +1,9 @@
 //! What deletes mean for the files of one day: which of them may be merged, and which are rewritten for their deletes alone.
 //!
 //! ```text
-//! samples, histograms, exemplars   any files merge: what a predicate hides of an input is left out
-//! series                           while a file of the day still holds rows that a predicate hides, the predicate needs the labels:
-//!                                  only files with the same predicates merge, and nothing is left out
+//! samples, histograms, exemplars, logs   any files merge: what a predicate hides of an input is left out
+//! series, streams                        while a file of the day still holds rows that a predicate hides, the predicate needs the labels:
+//!                                        only files with the same predicates merge, and nothing is left out
 //! ```
 //! A file that no other plan takes up is rewritten alone at level 2, whose files hold no equal rows; at the levels below together with
 //! those that are newer, so that of equal rows the newer one stays the newer.
@@ -17,7 +17,7 @@ use catalog::{FileEntry, FileId, Level, Partition, Snapshot, SnapshotId, Table, 
 
 use super::pick::{Picker, Plan, minted_at, recency};
 use super::{CompactConfig, Mode};
-use crate::deletes::FACTS;
+use crate::deletes::facts_of;
 
 /// The predicates that can hide rows of one leaf.
 pub(super) struct Hiding<'a> {
@@ -32,8 +32,8 @@ impl<'a> Hiding<'a> {
         let range = Partition { day, slice: None }.range();
         let concerns = |delete: &&DeletePredicate| delete.concerns(table) && delete.time.overlaps(range);
         let deletes: Vec<_> = snapshot.delete_predicates(tenant).filter(concerns).collect();
-        let needed = |delete: &&DeletePredicate| FACTS.iter().any(|fact| snapshot.needs_delete(delete, *fact, day));
-        let is_deferred = table == Table::Series && deletes.iter().any(needed);
+        let needed = |delete: &&DeletePredicate| facts_of(table).iter().any(|fact| snapshot.needs_delete(delete, *fact, day));
+        let is_deferred = deletes.iter().any(needed);
         Self { leaf, deletes, is_deferred }
     }
 

@@ -247,7 +247,7 @@ impl Compactor {
     /// Carries out one plan and commits it.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Conflict`] when an input has died meanwhile: plan again. Otherwise what the store, the files or the
+    /// Of kind [`ErrorKind::Conflict`] when an input has died meanwhile, or a delete was taken back: plan again. Otherwise what the store, the files or the
     /// manifest say. The inputs stay live in every case; files that were written are orphans.
     pub async fn compact(&self, plan: &Plan) -> Result<Merged> {
         let hidden = Arc::new(clean::hidden(&self.lake, plan, &*self.language).await?);
@@ -271,7 +271,11 @@ impl Compactor {
         let inputs = plan.inputs.iter().map(|file| file.id).collect();
         let (tenant, outputs) = (tenant.clone(), merged.outputs.clone());
         let cleaned = (!plan.deletes.is_empty()).then_some(plan.snapshot);
-        self.lake.catalog().commit(vec![Operation::ReplaceFiles { tenant, table, day, inputs, outputs, cleaned }]).await?;
+        let applied = plan.deletes.iter().map(|delete| delete.id).collect();
+        self.lake
+            .catalog()
+            .commit(vec![Operation::ReplaceFiles { tenant, table, day, inputs, outputs, cleaned, applied }])
+            .await?;
         fail::fail_point!("compact::after_commit");
         Ok(merged)
     }

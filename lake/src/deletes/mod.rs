@@ -1,40 +1,86 @@
 //! Deletes: which rows the delete predicates of the manifest hide, and which series have rows left.
 //!
 //! ```text
-//! predicates ──language──► matchers ──series table──► ids ──► [`Deletes`] ──► rows of a file: hidden, or not
-//!                                                                └──► [`remaining`]: of these series, those that have a row left
+//! predicates ──language──► matchers ──series or streams──► ids ─┬► [`Deletes`] ──► rows of a file: hidden, or not
+//!                └───────► row test ────────────────────────────┘      └──► [`remaining`]: of these series, those that have a row left
 //! ```
-//! A predicate names series in a language that this crate does not know; whoever does implements [`SelectorLanguage`].
+//! A predicate names series, or log streams and what their lines are like, in a language that this crate does not know; whoever does
+//! implements [`SelectorLanguage`] and [`RowTest`].
 //!
 //! # Invariants
 //! - A predicate hides rows of files that came up to its snapshot, and no others: not those in memory, not those that come later.
-//! - The series that a predicate selects are looked up in the series table, so their rows there go last: only once no file of the day
-//!   holds rows that the predicate hides.
+//! - The series that a predicate selects are looked up in their dictionary (`series`, `streams`), so their rows there go last: only once no
+//!   file of the day holds rows that the predicate hides.
+//! - A row test looks only at rows whose id and time are meant.
 
 mod remaining;
+mod shown;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMillisecondType, TimestampNanosecondType};
 use catalog::manifest::DeletePredicate;
-use catalog::{SnapshotId, Table, TimeRange, Timestamp};
+use catalog::{FileEntry, SnapshotId, Table, TimeRange, Timestamp};
 
 pub(crate) use remaining::holds_hidden;
 pub use remaining::{Remaining, remaining};
 
+use crate::dictionary::Lookup;
 use crate::error::{Error, Result};
 use crate::lake::Lake;
-use crate::series::{Matcher, Scope, Series};
+use crate::predicate::ColumnTest;
+use crate::series::{Matcher, Scope, Series, id_column};
 
-/// Reads the selectors of predicates.
+/// Reads the texts of predicates.
 pub trait SelectorLanguage: Send + Sync + fmt::Debug {
-    /// The matchers of `delete`, all of which a series has to pass.
+    /// What `delete` means.
     ///
     /// # Errors
     /// [`Error::Selector`] when it cannot be read. Its rows must then stay as they are.
-    fn matchers(&self, delete: &DeletePredicate) -> Result<Vec<Matcher>>;
+    fn read(&self, delete: &DeletePredicate) -> Result<Selection>;
+}
+
+/// What a predicate means beside its time.
+#[derive(Debug)]
+pub struct Selection {
+    /// All of them a series, or a stream, has to pass.
+    pub matchers: Vec<Matcher>,
+    /// What its rows have to pass; `None`: every row is meant.
+    pub rows: Option<Box<dyn RowTest>>,
+}
+
+/// Tells which rows of selected streams are meant, by more than their time.
+pub trait RowTest: Send + Sync + fmt::Debug {
+    /// The columns that it looks at, beside id and `ts`. With `resource_id` among them it is given the resources.
+    fn columns(&self) -> &[&'static str];
+
+    /// Tests that every row passes which is meant: they say where there is none. They never replace [`RowTest::meant`].
+    fn prunes(&self) -> &[ColumnTest];
+
+    /// Learns what rows point to, before any row is tested: the selected streams, and resources by id if it looks at them.
+    ///
+    /// # Errors
+    /// `Internal` when rows of the resources lack a column.
+    fn learn(&mut self, streams: Vec<Series>, resources: Option<&Lookup>) -> Result<()>;
+
+    /// For each row of `batch`, whether it is meant. All of them are of selected streams.
+    ///
+    /// # Errors
+    /// `Internal` when a column was not read.
+    fn meant(&self, batch: &RecordBatch) -> Result<BooleanBuffer>;
+}
+
+/// Where predicates are looked up: the dictionaries of one tenant, as far as the files at hand can point to them.
+#[derive(Debug)]
+pub struct Dictionaries {
+    /// [`Table::Series`] or [`Table::Streams`].
+    pub series: Scope,
+    /// [`Table::Resources`]; only read for a row test that looks at them.
+    pub resources: Scope,
 }
 
 /// Predicates whose series are known.
@@ -45,35 +91,73 @@ pub struct Deletes(Vec<Delete>);
 struct Delete {
     since: SnapshotId,
     time: TimeRange,
-    ids: HashSet<i64>,
+    ids: Arc<HashSet<i64>>,
+    rows: Option<Arc<dyn RowTest>>,
+}
+
+impl Delete {
+    /// Whether it can hide rows of `file`, which came with snapshot `added`.
+    fn may_hide(&self, file: &FileEntry, added: SnapshotId) -> bool {
+        let (low, high) = file.id_range.unwrap_or((i64::MIN, i64::MAX));
+        self.since >= added && self.time.overlaps(file.time) && self.ids.iter().any(|id| (low..=high).contains(id))
+    }
 }
 
 impl Deletes {
-    /// Looks the series of `predicates` up in `scope`. Predicates that select none of them are left out.
+    /// Looks the series of `predicates`, all of one signal, up. Predicates that select none of them are left out.
     ///
     /// # Errors
     /// [`Error::Selector`]; `Store`, `Corrupt`.
     pub async fn resolve(
         lake: &Lake,
-        scope: &Scope,
+        known: &Dictionaries,
         predicates: &[DeletePredicate],
         language: &dyn SelectorLanguage,
     ) -> Result<Self> {
         let mut found = Vec::new();
+        let mut resources = None;
         for delete in predicates {
-            let matchers = language.matchers(delete)?;
-            let series = lake.series().resolve(scope, &matchers, usize::MAX).await?;
+            let Selection { matchers, rows } = language.read(delete)?;
+            let series = lake.series().resolve(&known.series, &matchers, usize::MAX).await?;
             let ids: HashSet<i64> = series.iter().map(Series::id).collect();
-            if !ids.is_empty() {
-                found.push(Delete { since: delete.since, time: delete.time, ids });
+            if ids.is_empty() {
+                continue;
             }
+            let rows = match rows {
+                None => None,
+                Some(mut test) => {
+                    if resources.is_none() && test.columns().contains(&"resource_id") {
+                        resources = Some(lake.dictionaries().lookup(&known.resources).await?);
+                    }
+                    test.learn(series, resources.as_ref())?;
+                    Some(Arc::from(test))
+                }
+            };
+            found.push(Delete { since: delete.since, time: delete.time, ids: Arc::new(ids), rows });
         }
+        // Whom ids and times tell needs no row test.
+        found.sort_by_key(|delete| delete.rows.is_some());
         Ok(Self(found))
     }
 
     /// Hides the rows of `ids`, whatever their time, in files that came up to `since`.
     pub fn of_series(ids: HashSet<i64>, since: SnapshotId) -> Self {
-        if ids.is_empty() { Self::default() } else { Self(vec![Delete { since, time: TimeRange::ALL, ids }]) }
+        if ids.is_empty() {
+            return Self::default();
+        }
+        Self(vec![Delete { since, time: TimeRange::ALL, ids: Arc::new(ids), rows: None }])
+    }
+
+    /// Those that can hide rows of `file`, which came with snapshot `added`.
+    #[must_use]
+    pub fn of_file(&self, file: &FileEntry, added: SnapshotId) -> Self {
+        Self(self.0.iter().filter(|delete| delete.may_hide(file, added)).cloned().collect())
+    }
+
+    /// Those that mean a series which `is_wanted`.
+    #[must_use]
+    pub fn of_wanted(&self, is_wanted: impl Fn(i64) -> bool) -> Self {
+        Self(self.0.iter().filter(|delete| delete.ids.iter().any(|id| is_wanted(*id))).cloned().collect())
     }
 
     /// Whether nothing is hidden.
@@ -86,35 +170,34 @@ impl Deletes {
         self.0.iter().flat_map(|delete| delete.ids.iter().copied()).collect()
     }
 
-    /// The same, of the series `ids` alone and of all times.
+    /// The columns of `table` that tell which rows are hidden; none when nothing is.
+    pub fn columns(&self, table: Table) -> Vec<&'static str> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let mut columns = vec![id_column(table), "ts"];
+        columns.extend(self.0.iter().filter_map(|delete| delete.rows.as_ref()).flat_map(|rows| rows.columns()));
+        columns.sort_unstable();
+        columns.dedup();
+        columns
+    }
+
+    /// The same, of the series `ids` alone, of all times and all their rows.
     #[must_use]
     pub fn only(&self, ids: &HashSet<i64>) -> Self {
-        let only =
-            |delete: &Delete| Delete { time: TimeRange::ALL, ids: delete.ids.intersection(ids).copied().collect(), ..*delete };
+        let only = |delete: &Delete| {
+            let ids: HashSet<i64> = delete.ids.intersection(ids).copied().collect();
+            Delete { since: delete.since, time: TimeRange::ALL, ids: Arc::new(ids), rows: None }
+        };
         Self(self.0.iter().map(only).filter(|delete| !delete.ids.is_empty()).collect())
     }
 
-    /// Whether every row of `id` in `time` is hidden in files that came with snapshot `added`.
+    /// Whether it is known without a look that every row of `id` in `time` is hidden in files that came with snapshot `added`.
     pub fn hides_all(&self, id: i64, time: TimeRange, added: SnapshotId) -> bool {
-        let covers = |delete: &Delete| delete.time.start <= time.start && time.end <= delete.time.end;
-        self.since(added).any(|delete| covers(delete) && delete.ids.contains(&id))
-    }
-
-    /// Which rows of `batch`, of a file that came with snapshot `added`, are not hidden; `None`: all of them. Needs the columns `sid` and `ts`.
-    ///
-    /// # Errors
-    /// `Internal` when a column was not read.
-    pub fn shown(&self, batch: &RecordBatch, added: SnapshotId) -> Result<Option<BooleanArray>> {
-        let hiding: Vec<&Delete> = self.since(added).collect();
-        if hiding.is_empty() {
-            return Ok(None);
-        }
-        let (ids, times) = (ids_of(batch)?, Times::of(batch)?);
-        let shows = |(row, id): (usize, &i64)| {
-            !hiding.iter().any(|delete| delete.ids.contains(id) && delete.time.contains(times.at(row)))
+        let covers = |delete: &Delete| {
+            delete.rows.is_none() && delete.time.start <= time.start && time.end <= delete.time.end && delete.ids.contains(&id)
         };
-        let shown: Vec<bool> = ids.iter().enumerate().map(shows).collect();
-        Ok((!shown.iter().all(|shown| *shown)).then(|| BooleanArray::from(shown)))
+        self.since(added).any(covers)
     }
 
     fn since(&self, added: SnapshotId) -> impl Iterator<Item = &Delete> {
@@ -122,12 +205,29 @@ impl Deletes {
     }
 }
 
-/// The tables whose rows make a series exist on a day: once they have none of it, its row in the series table goes.
-pub const FACTS: [Table; 3] = [Table::Samples, Table::Histograms, Table::Exemplars];
+/// The dictionary whose entries the rows of `table` belong to, itself included, if deletes can mean it.
+pub const fn dictionary_of(table: Table) -> Option<Table> {
+    match table {
+        Table::Samples | Table::Histograms | Table::Exemplars | Table::Series => Some(Table::Series),
+        Table::Logs | Table::Streams => Some(Table::Streams),
+        Table::Metadata | Table::Spans | Table::Resources => None,
+    }
+}
+
+/// The tables whose rows make an entry of `dictionary` exist on a day: once they have none of it, its row there goes. None of a table that is
+/// no such dictionary.
+pub const fn facts_of(dictionary: Table) -> &'static [Table] {
+    match dictionary {
+        Table::Series => &[Table::Samples, Table::Histograms, Table::Exemplars],
+        Table::Streams => &[Table::Logs],
+        _ => &[],
+    }
+}
 
 fn ids_of(batch: &RecordBatch) -> Result<&[i64]> {
-    let ids = batch.column_by_name("sid").and_then(|column| column.as_primitive_opt::<Int64Type>());
-    ids.map(|ids| ids.values().as_ref()).ok_or_else(|| missing("sid"))
+    let column = batch.column_by_name("sid").or_else(|| batch.column_by_name("stream_id"));
+    let ids = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
+    ids.map(|ids| ids.values().as_ref()).ok_or_else(|| missing("sid or stream_id"))
 }
 
 fn missing(name: &str) -> Error {

@@ -7,11 +7,12 @@ use arrow::array::RecordBatch;
 use catalog::{FileEntry, Snapshot, SnapshotId, Table, TenantId, TimeRange};
 use futures::TryStreamExt;
 
-use super::{Deletes, Times, ids_of};
+use super::{Delete, Deletes, Times, ids_of};
 use crate::Result;
 use crate::lake::Lake;
 use crate::predicate::{ColumnTest, Predicate, Scalar, Test};
 use crate::scan::ScanSpec;
+use crate::series::id_column;
 
 /// Most ids that a file is asked for one by one; of more the smallest and the largest.
 const IDS_MAX: usize = 512;
@@ -35,8 +36,8 @@ pub struct Remaining<'a> {
 
 /// The series among `ids` that have rows which `deletes` do not hide.
 ///
-/// Reads the ids and times of files that may hold such a row, until each series has shown one. A file in which a predicate hides all rows of
-/// the series that are still looked for is not opened.
+/// Reads what tells of files that may hold such a row, until each series has shown one. A file in which a predicate hides all rows of the
+/// series that are still looked for is not opened.
 ///
 /// # Errors
 /// `Store`, `Corrupt`, `Decode`.
@@ -50,7 +51,8 @@ pub async fn remaining(lake: &Lake, place: &Remaining<'_>, ids: HashSet<i64>, de
         for file in place.snapshot.files(place.tenant, *table, place.time) {
             let leaf = place.snapshot.leaf(place.tenant, *table, file.partition.day);
             let added = leaf.and_then(|leaf| leaf.added_of(file.id)).unwrap_or_default();
-            let Some(predicate) = search.wanted(&file, deletes, added) else { continue };
+            let deletes = deletes.of_file(&file, added);
+            let Some(predicate) = search.wanted(&file, &deletes, added) else { continue };
             if lake.prune(std::slice::from_ref(&file), &predicate, place.time).is_empty() {
                 continue;
             }
@@ -59,27 +61,39 @@ pub async fn remaining(lake: &Lake, place: &Remaining<'_>, ids: HashSet<i64>, de
                 search.found.extend(search.left.drain());
                 return Ok(search.found);
             }
-            search.read(lake, file, predicate, deletes, added).await?;
+            search.read(lake, file, predicate, &deletes, added).await?;
         }
     }
     Ok(search.found)
 }
 
-/// Whether `file`, which came with snapshot `added`, has a row that `deletes` hide. Reads ids and times, as far as statistics let it.
+/// Whether `file`, which came with snapshot `added`, has a row that `deletes` hide. Reads what tells, as far as statistics and index let it.
 ///
 /// # Errors
 /// `Store`, `Corrupt`, `Decode`.
 pub(crate) async fn holds_hidden(lake: &Lake, file: &Arc<FileEntry>, added: SnapshotId, deletes: &Deletes) -> Result<bool> {
-    let Some(predicate) = among(deletes.ids().into_iter().collect(), file) else { return Ok(false) };
-    if lake.prune(std::slice::from_ref(file), &predicate, TimeRange::ALL).is_empty() {
-        return Ok(false);
-    }
-    let mut spec = ScanSpec::all(["sid", "ts"]);
-    spec.predicate = predicate;
-    let mut batches = lake.scan(Arc::clone(file), spec)?;
-    while let Some(batch) = batches.try_next().await? {
-        if deletes.shown(&batch, added)?.is_some() {
-            return Ok(true);
+    // Those that prune differently are looked for one by one, the others at once.
+    let (pruning, others): (Vec<Delete>, Vec<Delete>) = deletes
+        .of_file(file, added)
+        .0
+        .into_iter()
+        .partition(|delete| delete.rows.as_ref().is_some_and(|rows| !rows.prunes().is_empty()));
+    for deletes in std::iter::once(others).chain(pruning.into_iter().map(|delete| vec![delete])) {
+        let prunes = deletes.first().and_then(|delete| delete.rows.as_ref()).filter(|_| deletes.len() == 1);
+        let prunes = prunes.map(|rows| rows.prunes().to_vec()).unwrap_or_default();
+        let deletes = Deletes(deletes);
+        let Some(mut predicate) = among(deletes.ids().into_iter().collect(), file) else { continue };
+        predicate.all.extend(prunes);
+        if lake.prune(std::slice::from_ref(file), &predicate, TimeRange::ALL).is_empty() {
+            continue;
+        }
+        let mut spec = ScanSpec::all(deletes.columns(file.table));
+        spec.predicate = predicate;
+        let mut batches = lake.scan(Arc::clone(file), spec)?;
+        while let Some(batch) = batches.try_next().await? {
+            if deletes.shown(&batch, added)?.is_some() {
+                return Ok(true);
+            }
         }
     }
     Ok(false)
@@ -96,7 +110,7 @@ fn among(mut ids: Vec<i64>, file: &FileEntry) -> Option<Predicate> {
     } else {
         Test::Between(Some(Scalar::Int(first)), Some(Scalar::Int(last)))
     };
-    Some(Predicate { all: vec![ColumnTest { column: "sid".to_owned(), test }] })
+    Some(Predicate { all: vec![ColumnTest { column: id_column(file.table).to_owned(), test }] })
 }
 
 struct Search {
@@ -121,7 +135,8 @@ impl Search {
         deletes: &Deletes,
         added: SnapshotId,
     ) -> Result<()> {
-        let mut spec = ScanSpec::all(["sid", "ts"]);
+        let columns = deletes.columns(file.table);
+        let mut spec = ScanSpec::all(if columns.is_empty() { vec![id_column(file.table), "ts"] } else { columns });
         (spec.time, spec.predicate) = (self.time, predicate);
         let mut batches = lake.scan(file, spec)?;
         while let Some(batch) = batches.try_next().await? {

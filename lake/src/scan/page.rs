@@ -41,6 +41,7 @@ pub(super) fn tests_of(file: &FileEntry, spec: &ScanSpec) -> Vec<ColumnTest> {
 /// Whether the index section can say something about one of the tests.
 pub(super) fn wants_index(tests: &[ColumnTest]) -> bool {
     tests.iter().any(|test| match &test.test {
+        Test::AnyOf(tests) => wants_index(tests),
         Test::Contains(needle) => test.column == "body" && needle.len() >= 4,
         Test::KeyIs(..) => true,
         Test::In(_) => matches!(test.column.as_str(), "trace_id" | "span_id"),
@@ -177,6 +178,7 @@ fn block_may_have(index: &IndexReader, block: usize, test: &ColumnTest) -> bool 
         (Test::In(ids), "trace_id") => any_id(index.trace_ids(), block, ids),
         (Test::In(ids), "span_id") => any_id(index.span_ids(), block, ids),
         (Test::KeyIs(key, value), column) => !index.lacks_attribute(block, column, key, value),
+        (Test::AnyOf(tests), _) => tests.iter().any(|test| block_may_have(index, block, test)),
         _ => true,
     }
 }
@@ -184,6 +186,7 @@ fn block_may_have(index: &IndexReader, block: usize, test: &ColumnTest) -> bool 
 fn file_may_have(index: &IndexReader, test: &ColumnTest) -> bool {
     match (&test.test, test.column.as_str()) {
         (Test::In(ids), "trace_id") => any_id(index.file_trace_ids(), 0, ids),
+        (Test::AnyOf(tests), _) => tests.iter().any(|test| file_may_have(index, test)),
         _ => true,
     }
 }

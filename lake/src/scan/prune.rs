@@ -85,7 +85,7 @@ impl Bounds {
         match test {
             Test::In(scalars) => scalars.iter().map(value).collect::<Option<Vec<_>>>().map(Self::In),
             Test::Between(low, high) => Some(Self::Between(low.as_ref().and_then(value), high.as_ref().and_then(value))),
-            Test::Contains(_) | Test::KeyIs(..) => None,
+            Test::Contains(_) | Test::KeyIs(..) | Test::AnyOf(_) => None,
         }
     }
 
@@ -107,6 +107,9 @@ pub fn file_may_match(file: &FileEntry, predicate: &Predicate, time: TimeRange) 
 }
 
 fn file_may_pass(file: &FileEntry, test: &ColumnTest) -> bool {
+    if let Test::AnyOf(tests) = &test.test {
+        return tests.iter().any(|test| file_may_pass(file, test));
+    }
     let schema = schema::rows(file.table);
     let Some((position, field)) = schema.fields().find(&test.column) else { return true };
     let Some(bounds) = Bounds::of(&test.test, field.data_type()) else { return true };

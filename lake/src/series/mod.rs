@@ -23,6 +23,7 @@ use moka::future::Cache;
 use object_store::ObjectStore;
 
 pub use matcher::{MatchOp, Matcher};
+pub(crate) use table::id_column;
 pub use table::{LabelTable, Series, by_labels};
 
 use crate::cache::Caches;

@@ -172,10 +172,10 @@ impl LabelTable {
     }
 }
 
-/// The column with the ids of a dictionary table.
-fn id_column(table: Table) -> &'static str {
+/// The column with the ids of a dictionary, or of facts that point into it.
+pub(crate) fn id_column(table: Table) -> &'static str {
     match table {
-        Table::Streams => "stream_id",
+        Table::Streams | Table::Logs => "stream_id",
         Table::Resources => "resource_id",
         _ => "sid",
     }

@@ -19,7 +19,7 @@ use super::error::{Error, Result};
 use super::evaluate::{Evaluated, Question};
 use super::flights::{self, Flight};
 use super::request::{Reuse, StatsWanted};
-use super::run::{self, GRACE, Ticket};
+use crate::run::{self, GRACE, Ticket};
 use crate::version::DataVersion;
 
 /// What makes two questions one.

@@ -4,35 +4,25 @@
 //! what is in memory becomes files ──► predicates into the manifest ──► answers leave out what they hide of files up to that snapshot
 //! ```
 //! Rows that come later, with whatever times, are not meant and are seen. Compaction takes the hidden rows out: see [`lake::deletes`], which
-//! reads selectors by [`DeleteSelectors`].
+//! reads selectors by [`crate::DeleteSelectors`].
 
 use catalog::manifest::{DeletePredicate, Operation};
 use catalog::{Signal, TenantId, Timestamp};
-use lake::deletes::SelectorLanguage;
+use lake::deletes::Selection;
 use promql::ast::{MatchOp, Matcher};
 use promql::parse::{parse_selector, quote};
 
 use super::error::{Error, Result};
 use super::request::DeleteRequest;
 use super::series;
+use crate::deletes::PREDICATES_MAX;
 use crate::engine::Engine;
 
-/// Most delete predicates of one tenant: every query minds them all.
-const PREDICATES_MAX: usize = 1_000;
-
-/// Reads the selectors of delete predicates for the lake.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct DeleteSelectors;
-
-impl SelectorLanguage for DeleteSelectors {
-    fn matchers(&self, delete: &DeletePredicate) -> lake::Result<Vec<lake::series::Matcher>> {
-        let unreadable = |reason: String| lake::Error::Selector { delete: delete.id, reason };
-        if delete.signal != Signal::Metrics {
-            return Err(unreadable(format!("it is one of {:?}", delete.signal)));
-        }
-        let matchers = parse_selector(&delete.predicate).map_err(|error| unreadable(error.to_string()))?;
-        series::matchers(&matchers).map_err(|error| unreadable(error.to_string()))
-    }
+/// What the text of `delete` means, or why it cannot be read.
+pub(crate) fn read_delete(delete: &DeletePredicate) -> std::result::Result<Selection, String> {
+    let matchers = parse_selector(&delete.predicate).map_err(|error| error.to_string())?;
+    let matchers = series::matchers(&matchers).map_err(|error| error.to_string())?;
+    Ok(Selection { matchers, rows: None })
 }
 
 /// Deletes what `request` selects.

@@ -11,6 +11,7 @@ use promql::parse::ParseError;
 
 use crate::admission::Busy;
 use crate::engine::Session;
+use crate::run::Ended;
 
 /// `Result` of this module.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -181,6 +182,24 @@ impl From<Busy> for Error {
     fn from(Busy { running, waiting }: Busy) -> Self {
         metrics::counter!("telelake_promql_refused_total").increment(1);
         Self::Busy { running, waiting }
+    }
+}
+
+impl From<Ended> for Error {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Canceled => Self::Canceled,
+            Ended::TimedOut { after } => Self::Timeout { after },
+        }
+    }
+}
+
+impl From<Ended> for EvalError {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Canceled => Self::Canceled,
+            Ended::TimedOut { .. } => Self::TimedOut,
+        }
     }
 }
 

@@ -23,8 +23,8 @@ use super::error::{Error, Result};
 use super::exec::{self, PlanShape, Scopes, State};
 use super::request::{InstantQuery, RangeQuery, Reuse, StatsWanted};
 use super::results::Cost;
-use super::run::Ticket;
 use crate::engine::Session;
+use crate::run::Ticket;
 use crate::view::View;
 
 /// What an evaluation needs to know, whatever kind of request it is.

@@ -21,7 +21,7 @@ use super::evaluate::{Evaluated, Lowered, Question, Ran, Work};
 use super::exec::{Scopes, time_of};
 use super::request::{Reuse, StatsWanted};
 use super::results::{Cost, Extent, Key, Piece, ResultCache, Run, Series, aligned, join, unchanged};
-use super::run::Ticket;
+use crate::run::Ticket;
 use crate::version::DataVersion;
 use crate::view::View;
 

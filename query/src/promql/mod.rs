@@ -25,7 +25,6 @@ mod kept;
 mod metadata;
 mod request;
 mod results;
-mod run;
 mod samples;
 mod series;
 mod stored;
@@ -41,23 +40,21 @@ use tokio::runtime::Handle;
 
 pub use answer::{Answer, Cardinality, Element, Exemplar, ExemplarSeries, Listed, Metadata, Sample, Series, Stats, Value};
 pub use config::PromqlConfig;
-pub use deletes::DeleteSelectors;
+pub(crate) use deletes::read_delete;
 pub use error::{Error, ErrorType, Result};
 pub use request::{
     DeleteRequest, ExemplarRequest, InstantQuery, MetadataRequest, NewestRequest, RangeQuery, RawRequest, Reuse, SeriesRequest,
     StatsWanted, TimeMs,
 };
 
-pub(crate) use series::scope as series_scope;
-
 use crate::admission::Admission;
 use crate::engine::Engine;
+use crate::run::{self, Ticket};
 use crate::view::View;
 use asking::{FlightKey, Landed};
 use flights::Flights;
 use metadata::MetadataCache;
 use results::ResultCache;
-use run::Ticket;
 use samples::Samples;
 use stored::Reader;
 use table::Language;

@@ -122,14 +122,14 @@ async fn existing(view: &View, request: &SeriesRequest, series_max: u64) -> Resu
     let time: TimeRange = request.time.into();
     let mut found = resolve(view, &request.selectors, time, series_max).await?;
     let ids: HashSet<i64> = found.iter().map(Series::id).collect();
-    let gone = deletes::gone(view, &SAMPLES, time, Some(&ids)).await?;
+    let gone = deletes::gone(view, Table::Series, &SAMPLES, time, Some(&ids)).await?;
     found.retain(|series| !gone.contains(&series.id()));
     Ok(found)
 }
 
 /// The series of `time` that have no sample left, because of deletes.
 pub(crate) async fn gone(view: &View, time: TimeRange) -> Result<HashSet<i64>> {
-    Ok(deletes::gone(view, &SAMPLES, time, None).await?)
+    Ok(deletes::gone(view, Table::Series, &SAMPLES, time, None).await?)
 }
 
 /// Every series of `tables` but `gone` ones.

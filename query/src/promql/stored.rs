@@ -20,9 +20,9 @@ use super::answer::{Element, Exemplar, ExemplarSeries, Sample};
 use super::config::PromqlConfig;
 use super::error::{Error, Result};
 use super::request::{ExemplarRequest, NewestRequest, RawRequest};
-use super::run::Ticket;
 use super::samples::Samples;
 use super::series::{self, Interner};
+use crate::run::Ticket;
 use crate::scan::deletes::Deletes;
 use crate::view::View;
 

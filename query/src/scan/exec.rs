@@ -186,6 +186,10 @@ fn test_text(test: &Test) -> String {
         Test::Between(low, high) => format!("in [{}, {}]", bound(low), bound(high)),
         Test::Contains(text) => format!("contains {text:?}"),
         Test::KeyIs(key, value) => format!("[{key:?}] = {}", scalar_text(value)),
+        Test::AnyOf(tests) => {
+            let tests = tests.iter().map(|test| format!("{} {}", test.column, test_text(&test.test)));
+            format!("any of ({})", tests.collect::<Vec<_>>().join(", "))
+        }
     }
 }
 

@@ -88,7 +88,7 @@ impl World {
     /// Merges all files that can be merged.
     pub async fn compact(&self) {
         let config = lake::compact::CompactConfig::default();
-        let language = Arc::new(query::promql::DeleteSelectors);
+        let language = Arc::new(query::DeleteSelectors);
         let report = lake::compact::Compactor::new(Arc::clone(&self.lake), config, language).force().await.unwrap();
         assert_eq!(report.failures, [""; 0]);
     }

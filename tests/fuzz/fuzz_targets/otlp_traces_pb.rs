@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use catalog::env::fixed;
 use catalog::{Table, TenantId, Timestamp};
-use ingest::convert::{Convert, Resources, SpansConverter};
+use ingest::convert::{Convert, LogRules, Resources, SpansConverter};
 use ingest::receive::ReceiveConfig;
 use libfuzzer_sys::fuzz_target;
 
@@ -14,7 +14,7 @@ static TENANT: LazyLock<TenantId> = LazyLock::new(TenantId::anonymous);
 fuzz_target!(|body: &[u8]| {
     let (env, _) = fixed::env(Timestamp::from_secs(1_760_000_000), 7);
     let config = Arc::new(ReceiveConfig::default());
-    let converter = SpansConverter::new(Arc::clone(&config), env, Resources::new(&config));
+    let converter = SpansConverter::new(Arc::clone(&config), env, Resources::new(&config, LogRules::default()));
     if let Ok(converted) = converter.convert(&TENANT, body) {
         let rows: usize = converted.rows.iter().filter(|(table, _)| *table == Table::Spans).map(|(_, b)| b.num_rows()).sum();
         assert_eq!(rows as u64, converted.accepted, "what is accepted is there");

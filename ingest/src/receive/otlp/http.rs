@@ -29,16 +29,22 @@ pub fn router(state: OtlpState) -> Router {
 
 /// What answers on the path of `signal`, wherever that path is.
 pub(crate) fn export(signal: Signal) -> MethodRouter<OtlpState> {
-    any(move |state, request| answer(state, request, signal))
+    any(async move |State(state): State<OtlpState>, request: Request| match answer(&state, request, signal).await {
+        Ok((_, response)) | Err(response) => response,
+    })
 }
 
-async fn answer(State(state): State<OtlpState>, request: Request, signal: Signal) -> Response {
+/// The answer to an export of `signal`, and what became of it if it was taken.
+pub(crate) async fn answer(state: &OtlpState, request: Request, signal: Signal) -> Result<(Exported, Response), Response> {
     // An unknown type gets its error in JSON, which a person can read.
     let format = format_of(request.headers());
     let answer_format = *format.as_ref().unwrap_or(&Format::Json);
-    match take(&state, request, signal, format).await {
-        Ok(exported) => response(StatusCode::OK, answer_format, exported.to_bytes(answer_format)),
-        Err(error) => failure(&error, answer_format),
+    match take(state, request, signal, format).await {
+        Ok(exported) => {
+            let response = response(StatusCode::OK, answer_format, exported.to_bytes(answer_format));
+            Ok((exported, response))
+        }
+        Err(error) => Err(failure(&error, answer_format)),
     }
 }
 

@@ -24,7 +24,7 @@ use catalog::Env;
 
 use super::ReceiveConfig;
 use super::body::Admission;
-use crate::convert::{Convert, LogsConverter, Resources, SpansConverter};
+use crate::convert::{Convert, LogRules, LogsConverter, Resources, SpansConverter};
 use crate::sink::RowSink;
 
 #[cfg(test)]
@@ -39,13 +39,16 @@ pub struct Converters {
     pub logs: Arc<dyn Convert>,
     /// `ExportTraceServiceRequest`.
     pub spans: Arc<dyn Convert>,
+    /// What the converters of log lines share, whatever protocol they come by.
+    pub resources: Arc<Resources>,
 }
 
 impl Converters {
-    /// The converters of logs and spans with the limits of `config`, and `metrics`.
-    pub fn new(config: &Arc<ReceiveConfig>, env: &Env, metrics: Arc<dyn Convert>) -> Self {
-        let resources = Resources::new(config);
+    /// The converters of logs and spans with the limits of `config`, and `metrics`. `rules` say which streams logs become.
+    pub fn new(config: &Arc<ReceiveConfig>, env: &Env, metrics: Arc<dyn Convert>, rules: LogRules) -> Self {
+        let resources = Resources::new(config, rules);
         Self {
+            resources: Arc::clone(&resources),
             metrics,
             logs: Arc::new(LogsConverter::new(Arc::clone(config), env.clone(), Arc::clone(&resources))),
             spans: Arc::new(SpansConverter::new(Arc::clone(config), env.clone(), resources)),

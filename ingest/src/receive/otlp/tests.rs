@@ -60,7 +60,7 @@ fn fixture(failure: Option<SinkError>, config: ReceiveConfig) -> Fixture {
     let (env, _) = fixed::env(Timestamp::from_secs(1_790_000_000), 1);
     let config = Arc::new(config);
     let sink = Arc::new(Recorder { failure, ..Recorder::default() });
-    let convert = Converters::new(&config, &env, Arc::new(NoMetrics));
+    let convert = Converters::new(&config, &env, Arc::new(NoMetrics), LogRules::default());
     let admission = Admission::new(config.in_flight_bytes_max);
     let state = OtlpState::new(Arc::clone(&sink) as Arc<dyn RowSink>, config, convert, admission);
     Fixture { sink, state }

@@ -13,6 +13,7 @@ use tower::ServiceExt;
 use super::answer::WRITTEN_HEADERS;
 use super::messages::{v1, v2};
 use super::*;
+use crate::convert::LogRules;
 use crate::convert::metrics::{MetricsConverter, OtlpMetricsConfig};
 use crate::convert::prometheus::{HaConfig, RemoteWriteConfig};
 use crate::receive::body::Admission;
@@ -68,7 +69,7 @@ fn fixture(failure: Option<SinkError>, limits: ReceiveConfig, config: RemoteWrit
     let sink = Arc::new(Recorder { failure, ..Recorder::default() });
     let registry = SeriesRegistry::new(RegistryConfig::default());
     let metrics = MetricsConverter::new(OtlpMetricsConfig::default(), Arc::clone(&registry), env.clone());
-    let convert = Converters::new(&limits, &env, metrics);
+    let convert = Converters::new(&limits, &env, metrics, LogRules::default());
     let admission = Admission::new(limits.in_flight_bytes_max);
     let otlp = OtlpState::new(Arc::clone(&sink) as Arc<dyn RowSink>, limits, convert, admission);
     Fixture { sink, state: PrometheusState::new(otlp, RemoteWriteConverter::new(config, registry, env)) }

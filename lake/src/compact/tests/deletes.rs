@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::passes::{MetricNames, World};
 use super::*;
-use crate::deletes::Deletes;
+use crate::deletes::{Deletes, Dictionaries};
 use crate::series::Scope;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -115,6 +115,8 @@ impl Model {
         let snapshot = lake.catalog().snapshot();
         let series = snapshot.files(tenant, Table::Series, TimeRange::ALL);
         let scope = Scope { table: Table::Series, files: series, fresh: Vec::new() };
+        let scope =
+            Dictionaries { series: scope, resources: Scope { table: Table::Resources, files: Vec::new(), fresh: Vec::new() } };
         let predicates: Vec<_> = snapshot.delete_predicates(tenant).cloned().collect();
         let deletes = Deletes::resolve(lake, &scope, &predicates, &MetricNames).await.expect("resolved");
         let listed = self.listed().await;

@@ -9,6 +9,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use super::*;
 use crate::check::{CheckOptions, check};
 use crate::config::LakeConfig;
+use crate::deletes::Selection;
 use crate::gc::{self, GcConfig};
 use crate::retention::{self, Keep, RetentionConfig};
 use crate::scan::ScanSpec;
@@ -24,11 +25,11 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub(super) struct MetricNames;
 
 impl SelectorLanguage for MetricNames {
-    fn matchers(&self, delete: &DeletePredicate) -> Result<Vec<Matcher>> {
+    fn read(&self, delete: &DeletePredicate) -> Result<Selection> {
         if delete.predicate == "?" {
             return Err(Error::Selector { delete: delete.id, reason: "of the future".to_owned() });
         }
-        Ok(vec![Matcher::new("__name__", MatchOp::Regex, delete.predicate.as_str())?])
+        Ok(Selection { matchers: vec![Matcher::new("__name__", MatchOp::Regex, delete.predicate.as_str())?], rows: None })
     }
 }
 

@@ -16,8 +16,8 @@ use promql::labels::Labels;
 use promql::value::RawSeries;
 
 use super::super::error::Error;
-use super::super::run::Ticket;
 use super::super::samples::Samples;
+use crate::run::Ticket;
 use crate::view::View;
 
 /// Label sets by handle. Only grows; lives as long as the query.
@@ -173,7 +173,7 @@ impl State {
     /// # Errors
     /// Those of `work`, as errors of DataFusion that [`Error::of_plan`] takes out again.
     pub(super) fn evaluate<T>(&self, work: impl FnOnce(&mut EvalContext<'_>) -> Result<T, EvalError>) -> Result<T> {
-        let check = || self.ticket.check();
+        let check = || self.ticket.check().map_err(EvalError::from);
         let mut context = EvalContext::new(&self.budget, &check);
         let result = work(&mut context);
         if !context.annotations.is_empty() {

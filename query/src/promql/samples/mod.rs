@@ -34,7 +34,7 @@ pub(crate) use resolve::{Layout, SelectionCache};
 pub(crate) use selection::{Chunk, Selection};
 
 use super::error::{Error, Result};
-use super::run::Ticket;
+use crate::run::Ticket;
 use crate::view::View;
 
 /// A series that a selector selects.

@@ -24,11 +24,11 @@ use promql::histogram::tell_resets;
 use promql::value::RawSeries;
 
 use super::super::error::{Error, Result};
-use super::super::run::Ticket;
 use super::block::Columns;
 use super::cache::{Decoded, SampleCache, Wanted};
 use super::merge::{self, Piece};
 use super::{Deleted, Selected};
+use crate::run::Ticket;
 use crate::view::View;
 
 /// Series that are read together.

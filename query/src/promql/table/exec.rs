@@ -25,9 +25,9 @@ use super::super::answer::{Sample, Value};
 use super::super::error::Error;
 use super::super::evaluate::answered;
 use super::super::exec::{self, PlanShape, State};
-use super::super::run::Ticket;
 use super::rows::Rows;
 use super::{Asked, of_sql, schema};
+use crate::run::Ticket;
 
 /// See the module.
 #[derive(Debug)]

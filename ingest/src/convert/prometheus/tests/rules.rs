@@ -251,7 +251,8 @@ async fn a_delete_of_another_node_is_noticed() {
     let introduces = |taken: &Taken| taken.converted.rows.iter().any(|(table, _)| *table == Table::Series);
     send().converted.confirm();
     assert!(!introduces(&send()));
-    let mut following = Box::pin(crate::follow_deletes(Arc::clone(&ours), Arc::clone(&registry)));
+    let streams = crate::convert::SeenIds::new(1 << 20);
+    let mut following = Box::pin(crate::follow_deletes(Arc::clone(&ours), Arc::clone(&registry), streams));
     assert!(futures::poll!(following.as_mut()).is_pending());
     let delete = catalog::Operation::DeletePredicate {
         id: env.new_uuid(),

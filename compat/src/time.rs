@@ -1,32 +1,33 @@
-//! Times: RFC 3339 or seconds since the epoch in parameters, RFC 3339 in answers.
+//! Times: RFC 3339 or seconds since the epoch in Prometheus' parameters, RFC 3339 in Loki's too and in answers.
 //! Source: `parseTime` of Prometheus `web/api/v1/api.go`, Go's `time.Parse` and `time.RFC3339Nano`.
 
 use catalog::Timestamp;
 use promql::parse::quote;
 
 /// Where an optional range of time starts when nothing is said: `-292273086-05-16T16:47:06Z`.
-pub(super) const MIN_MS: i64 = -9_223_309_901_257_974_000;
+pub(crate) const MIN_MS: i64 = -9_223_309_901_257_974_000;
 /// Where it ends: `292277025-08-18T07:12:54.999999999Z`.
-pub(super) const MAX_MS: i64 = 9_223_309_901_257_974_999;
+pub(crate) const MAX_MS: i64 = 9_223_309_901_257_974_999;
 /// What clients send that fill in the bounds: Go prints them so, and parses years of four digits only.
 const MIN_TEXT: &str = "-292273086-05-16T16:47:06Z";
 const MAX_TEXT: &str = "292277025-08-18T07:12:54.999999999Z";
 
 /// Milliseconds since the epoch; finer digits of seconds are rounded, those of RFC 3339 cut off.
-pub(super) fn parse_time(text: &str) -> Result<i64, String> {
+pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
     let seconds = text.parse::<f64>().ok().filter(|s| s.is_finite());
     let ms = match seconds {
         Some(s) if s.abs() < 9.2e15 => Some(s.trunc() as i64 * 1000 + (s.fract() * 1000.0).round() as i64),
         Some(_) => None,
         None if text == MIN_TEXT => Some(MIN_MS),
         None if text == MAX_TEXT => Some(MAX_MS),
-        None => rfc3339(text),
+        None => parse_rfc3339(text).map(|(seconds, nanos)| seconds * 1000 + i64::from(nanos) / 1_000_000),
     };
     ms.ok_or_else(|| format!("cannot parse {} to a valid timestamp", quote(text)))
 }
 
-/// `2026-11-01T00:00:00.5+02:00`. Years of four digits, hours to 23, seconds to 59, days as the month has them.
-fn rfc3339(text: &str) -> Option<i64> {
+/// `2026-11-01T00:00:00.5+02:00` as seconds since the epoch and nanoseconds beyond them. Years of four digits, hours to 23, seconds
+/// to 59, days as the month has them; what is finer than nanoseconds is cut off.
+pub(crate) fn parse_rfc3339(text: &str) -> Option<(i64, u32)> {
     let bytes = text.as_bytes();
     let number = |from: usize, to: usize| -> Option<i64> {
         let digits = bytes.get(from..to)?;
@@ -41,7 +42,7 @@ fn rfc3339(text: &str) -> Option<i64> {
     if !shaped || !in_range {
         return None;
     }
-    let (fraction_ms, zone) = fraction(bytes, 19)?;
+    let (nanos, zone) = fraction(bytes, 19)?;
     let offset_s = match bytes.get(zone..)? {
         [b'Z'] => 0,
         [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
@@ -52,17 +53,17 @@ fn rfc3339(text: &str) -> Option<i64> {
         _ => return None,
     };
     let seconds = days_before(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset_s;
-    Some(seconds * 1000 + fraction_ms)
+    Some((seconds, nanos))
 }
 
-/// Milliseconds of `.123456` at `from`, and where it ends. No point, no fraction.
-fn fraction(bytes: &[u8], from: usize) -> Option<(i64, usize)> {
+/// Nanoseconds of `.123456` at `from`, and where it ends. No point, no fraction.
+fn fraction(bytes: &[u8], from: usize) -> Option<(u32, usize)> {
     if !matches!(bytes.get(from), Some(b'.' | b',')) {
         return Some((0, from));
     }
     let digits = bytes[from + 1..].iter().take_while(|b| b.is_ascii_digit()).count();
-    let ms = (0..3).fold(0, |n, i| n * 10 + if i < digits { i64::from(bytes[from + 1 + i] - b'0') } else { 0 });
-    (digits > 0).then_some((ms, from + 1 + digits))
+    let nanos = (0..9).fold(0, |n, i| n * 10 + if i < digits { u32::from(bytes[from + 1 + i] - b'0') } else { 0 });
+    (digits > 0).then_some((nanos, from + 1 + digits))
 }
 
 fn days_in(year: i64, month: i64) -> i64 {
@@ -83,7 +84,7 @@ fn days_before(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// `2015-07-01T20:10:51.781Z`; as many digits of the second as are needed, none when it is whole.
-pub(super) fn format_rfc3339(at: Timestamp) -> String {
+pub(crate) fn format_rfc3339(at: Timestamp) -> String {
     let (seconds, nanos) = (at.as_nanos().div_euclid(1_000_000_000), at.as_nanos().rem_euclid(1_000_000_000));
     let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = date(days);
@@ -148,6 +149,13 @@ mod tests {
             check(bad, None);
         }
         assert_eq!(parse_time("x").unwrap_err(), "cannot parse \"x\" to a valid timestamp");
+    }
+
+    #[test]
+    fn fractions_are_cut_at_nanoseconds() {
+        assert_eq!(parse_rfc3339("1970-01-01T00:00:01.5Z"), Some((1, 500_000_000)));
+        assert_eq!(parse_rfc3339("1970-01-01T00:00:00.1234567899Z"), Some((0, 123_456_789)));
+        assert_eq!(parse_rfc3339("1969-12-31T23:59:59.9Z"), Some((-1, 900_000_000)));
     }
 
     #[test]

@@ -23,7 +23,7 @@ const BYTES_MIN: u64 = 1024;
 const LEVEL: Compression = Compression::new(3);
 
 /// Compresses the answer if the client wants it and nobody did so before.
-pub(super) async fn compress(request: Request, next: Next) -> Response {
+pub(crate) async fn compress(request: Request, next: Next) -> Response {
     let wanted = Coding::wanted(request.headers());
     let response = next.run(request).await;
     let small = response.body().size_hint().upper().is_some_and(|bytes| bytes < BYTES_MIN);

@@ -2,16 +2,26 @@
 
 use std::time::Duration;
 
-use promql::eval::EvalError;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::error::{Error, Result};
 use crate::interrupt::StopFlag;
 
 /// A task that keeps its thread busy is given up that long after its deadline.
-pub(super) const GRACE: Duration = Duration::from_millis(250);
+pub(crate) const GRACE: Duration = Duration::from_millis(250);
+
+/// How a request ended before it was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Nobody waits any more.
+    Canceled,
+    /// It had `after`, and that is over.
+    TimedOut {
+        /// How long it had.
+        after: Duration,
+    },
+}
 
 /// When a request must be done, and whether anybody still waits. Cheap to clone; busy loops look at it.
 #[derive(Debug, Clone)]
@@ -34,16 +44,16 @@ impl Ticket {
     /// Whether to go on. Cheap: looked at from busy loops.
     ///
     /// # Errors
-    /// `Canceled` when nobody waits, `TimedOut` when the deadline has passed.
-    pub(crate) fn check(&self) -> Result<(), EvalError> {
+    /// Which end came.
+    pub(crate) fn check(&self) -> Result<(), Ended> {
         if self.stop.is_stopped() {
-            return Err(EvalError::Canceled);
+            return Err(Ended::Canceled);
         }
-        if Instant::now() >= self.deadline { Err(EvalError::TimedOut) } else { Ok(()) }
+        if Instant::now() >= self.deadline { Err(self.passed()) } else { Ok(()) }
     }
 
-    fn passed(&self) -> Error {
-        Error::Timeout { after: self.timeout }
+    fn passed(&self) -> Ended {
+        Ended::TimedOut { after: self.timeout }
     }
 }
 
@@ -57,10 +67,11 @@ impl Drop for StopOnDrop {
 }
 
 /// Runs `work` on `runtime` until it is done, its time is up, or the caller goes away.
-pub(crate) async fn run<T, F>(runtime: &Handle, ticket: Ticket, work: F) -> Result<T>
+pub(crate) async fn run<T, E, F>(runtime: &Handle, ticket: Ticket, work: F) -> Result<T, E>
 where
     T: Send + 'static,
-    F: Future<Output = Result<T>> + Send + 'static,
+    E: From<Ended> + From<crate::Error> + Send + 'static,
+    F: Future<Output = Result<T, E>> + Send + 'static,
 {
     let _stop = StopOnDrop(ticket.stop.clone());
     let deadline = ticket.deadline;
@@ -68,8 +79,8 @@ where
     let task = AbortOnDropHandle::new(runtime.spawn(bounded));
     match tokio::time::timeout_at(deadline + GRACE, task).await {
         Ok(Ok(Ok(outcome))) => outcome,
-        Ok(Ok(Err(_))) | Err(_) => Err(ticket.passed()),
-        Ok(Err(died)) => Err(Error::from(crate::Error::Internal { message: format!("a query's task died: {died}") })),
+        Ok(Ok(Err(_))) | Err(_) => Err(E::from(ticket.passed())),
+        Ok(Err(died)) => Err(E::from(crate::Error::Internal { message: format!("a query's task died: {died}") })),
     }
 }
 

@@ -7,7 +7,7 @@ use axum::response::Response;
 use http::{HeaderValue, header};
 
 /// Adds the headers to the answer of a request that names its origin.
-pub(super) async fn allow(request: Request, next: Next) -> Response {
+pub(crate) async fn allow(request: Request, next: Next) -> Response {
     let asked = request.headers().contains_key(header::ORIGIN);
     let mut response = next.run(request).await;
     if asked {

@@ -3,13 +3,12 @@
 //! Only what is written by the thousand goes through here; the rest is `serde_json`'s.
 
 use std::io::Write;
-
-use promql::labels::Labels;
+use std::sync::Arc;
 
 use gosyntax::number::{write_float, write_timestamp};
 
 /// Appends `text` in quotes. `<`, `>`, `&` and the two line separators are escaped as well, so that an answer can stand in a page.
-pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut from = 0;
@@ -42,10 +41,10 @@ pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Appends `{"name":"value",...}`, ascending by name.
-pub(super) fn write_labels(out: &mut Vec<u8>, labels: &Labels) {
+/// Appends `{"name":"value",...}` in the order of `labels`.
+pub(crate) fn write_labels<'a>(out: &mut Vec<u8>, labels: impl IntoIterator<Item = (&'a Arc<str>, &'a Arc<str>)>) {
     out.push(b'{');
-    for (at, (name, value)) in labels.iter().enumerate() {
+    for (at, (name, value)) in labels.into_iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
@@ -57,14 +56,14 @@ pub(super) fn write_labels(out: &mut Vec<u8>, labels: &Labels) {
 }
 
 /// Appends a sample value: a number in quotes, since JSON has no NaN and no infinity.
-pub(super) fn write_value(out: &mut Vec<u8>, value: f64) {
+pub(crate) fn write_value(out: &mut Vec<u8>, value: f64) {
     out.push(b'"');
     write_float(out, value);
     out.push(b'"');
 }
 
 /// Appends `[1435781451.781,"1"]`.
-pub(super) fn write_point(out: &mut Vec<u8>, ms: i64, value: f64) {
+pub(crate) fn write_point(out: &mut Vec<u8>, ms: i64, value: f64) {
     out.push(b'[');
     write_timestamp(out, ms);
     out.push(b',');
@@ -101,7 +100,8 @@ mod tests {
     #[test]
     fn label_sets_are_objects() {
         let mut out = Vec::new();
-        write_labels(&mut out, &Labels::new([("job", "a"), ("__name__", "up"), ("zone", "\"x\"")]));
+        let labels = [("__name__", "up"), ("job", "a"), ("zone", "\"x\"")].map(|(n, v)| (Arc::from(n), Arc::from(v)));
+        write_labels(&mut out, labels.iter().map(|(name, value)| (name, value)));
         assert_eq!(String::from_utf8(out).unwrap(), r#"{"__name__":"up","job":"a","zone":"\"x\""}"#);
     }
 

@@ -1,0 +1,256 @@
+//! The lines that a query reads: from files and from memory, those that pass the line filters at the head of its stages.
+//!
+//! ```text
+//! streams, time, literals ─► files by manifest ─► row groups by statistics ─► blocks by index ─► rows ─► line filters ─► once each
+//!                            rows in memory ─────────────────────────────────────────────────────┘
+//! ```
+//! [`Lines`] is the plan, [`exec::LinesExec`] the operator.
+//!
+//! # Invariants
+//! - A row of a wanted stream in the time asked for that passes the filters is there, once, unless it was deleted.
+//! - What is pruned is pruned by facts about the file; pruning never changes what comes out.
+
+mod exec;
+mod seen;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use arrow::array::RecordBatch;
+use catalog::{FileEntry, SnapshotId, Table, TimeRange, Timestamp};
+use futures::{StreamExt, TryStreamExt, stream};
+use lake::deletes::Deletes;
+use lake::{ColumnTest, Predicate, Scalar, ScanMetrics, Test};
+use logql::pipeline::LeadingFilters;
+use parking_lot::Mutex;
+
+pub(super) use exec::LinesExec;
+
+use super::error::Result;
+use super::request::Direction;
+use super::streams::Streams;
+use crate::scan::deletes;
+use crate::view::View;
+use seen::Seen;
+
+/// Streams up to which files are told apart by ids.
+const STREAM_IDS_MAX: usize = 4_096;
+/// Footers that are read at the same time.
+const FOOTERS_AT_ONCE: usize = 8;
+/// Rows up to which a file is read as one.
+const WHOLE_ROWS_MAX: u64 = 128 << 10;
+
+/// The column of the lines.
+const TEXT: &str = "body";
+
+/// What is wanted.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) streams: Arc<Streams>,
+    /// Both ends included.
+    pub(super) time: TimeRange,
+    /// Columns of [`catalog::schema::rows`]; `stream_id` and `ts` are always among them. Without `body` there are no filters, and texts are
+    /// read only where they have to tell equal lines from others.
+    pub(super) columns: Vec<String>,
+    /// Texts that every wanted line has.
+    pub(super) literals: Vec<String>,
+    /// Line filters that lines must pass.
+    pub(super) filters: Option<LeadingFilters>,
+    /// Tests that every wanted row passes, for pruning.
+    pub(super) tests: Vec<ColumnTest>,
+    /// Which units come first.
+    pub(super) direction: Direction,
+}
+
+/// What was deleted of a file's rows.
+#[derive(Debug, Clone, Default)]
+struct Hiding {
+    deletes: Deletes,
+    /// The snapshot that brought the file.
+    added: SnapshotId,
+}
+
+/// Rows that are read together.
+#[derive(Debug, Clone)]
+enum Unit {
+    /// A file, or one row group of it.
+    File { file: Arc<FileEntry>, row_group: Option<usize>, time: TimeRange, hiding: Hiding },
+    /// A batch in memory.
+    Fresh { batch: RecordBatch, time: TimeRange },
+}
+
+impl Unit {
+    fn time(&self) -> TimeRange {
+        match self {
+            Self::File { time, .. } | Self::Fresh { time, .. } => *time,
+        }
+    }
+}
+
+/// A planned read. Partitions take units from one queue, so that none is idle while another has work.
+#[derive(Debug)]
+pub(super) struct Lines {
+    view: Arc<View>,
+    wanted: Wanted,
+    predicate: Predicate,
+    units: Mutex<VecDeque<Unit>>,
+    planned: usize,
+    seen: Arc<Seen>,
+    bound: Bound,
+    metrics: Arc<ScanMetrics>,
+    looked_at: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// Beyond which time lines are not wanted any more, because there are enough nearer ones. Tightens while a query runs.
+#[derive(Debug)]
+pub(super) struct Bound {
+    direction: Direction,
+    ns: AtomicI64,
+}
+
+impl Bound {
+    fn new(direction: Direction) -> Self {
+        let open = if direction == Direction::Backward { i64::MIN } else { i64::MAX };
+        Self { direction, ns: AtomicI64::new(open) }
+    }
+
+    /// Lines before `ns` (backward), or after it (forward), are not wanted.
+    pub(super) fn tighten(&self, ns: i64) {
+        match self.direction {
+            Direction::Backward => self.ns.fetch_max(ns, Ordering::Relaxed),
+            Direction::Forward => self.ns.fetch_min(ns, Ordering::Relaxed),
+        };
+    }
+
+    /// What is left of `time`.
+    fn left(&self, time: TimeRange) -> TimeRange {
+        let at = Timestamp::from_nanos(self.ns.load(Ordering::Relaxed));
+        match self.direction {
+            Direction::Backward => TimeRange::new(time.start.max(at), time.end),
+            Direction::Forward => TimeRange::new(time.start, time.end.min(at)),
+        }
+    }
+}
+
+impl Lines {
+    /// Decides what to read.
+    ///
+    /// # Errors
+    /// Limits on files; the lake's.
+    pub(super) async fn plan(view: &Arc<View>, wanted: Wanted) -> Result<Arc<Self>> {
+        let mut all = wanted.tests.clone();
+        if !wanted.streams.is_all && wanted.streams.list.len() <= STREAM_IDS_MAX {
+            let ids = wanted.streams.list.iter().map(|stream| Scalar::Int(stream.id())).collect();
+            all.push(ColumnTest { column: "stream_id".to_owned(), test: Test::In(ids) });
+        }
+        all.extend(
+            wanted.literals.iter().map(|text| ColumnTest { column: "body".to_owned(), test: Test::Contains(text.clone()) }),
+        );
+        let predicate = Predicate { all };
+        let (files, fresh) = match wanted.streams.list.is_empty() || wanted.time.is_empty() {
+            true => (Vec::new(), Vec::new()),
+            false => (view.lake().prune(&view.files(Table::Logs, wanted.time), &predicate, wanted.time), view.fresh(Table::Logs)),
+        };
+        view.open(&files)?;
+        let fresh = fresh.into_iter().filter_map(|batch| Some((time_of(&batch)?, batch)));
+        let fresh: Vec<_> = fresh.filter(|(time, _)| time.overlaps(wanted.time)).collect();
+        let seen = Arc::new(Seen::new(files.iter().map(|file| file.time), fresh.iter().map(|(time, _)| *time)));
+        let deletes = match files.is_empty() {
+            true => Deletes::default(),
+            false => deletes::of_facts(view, Table::Streams, wanted.time).await?,
+        };
+        let deletes = deletes.of_wanted(|id| wanted.streams.place(id).is_some());
+        let split = files.into_iter().map(|file| split(view, file, wanted.time, &deletes));
+        let split: Vec<Vec<Unit>> = stream::iter(split.collect::<Vec<_>>()).buffered(FOOTERS_AT_ONCE).try_collect().await?;
+        let mut units: Vec<Unit> = split.into_iter().flatten().collect();
+        units.extend(fresh.into_iter().map(|(time, batch)| Unit::Fresh { batch, time }));
+        match wanted.direction {
+            Direction::Backward => units.sort_by_key(|unit| std::cmp::Reverse(unit.time().end)),
+            Direction::Forward => units.sort_by_key(|unit| unit.time().start),
+        }
+        let (planned, bound) = (units.len(), Bound::new(wanted.direction));
+        let (view, units, metrics) = (Arc::clone(view), Mutex::new(units.into()), Arc::default());
+        Ok(Arc::new(Self {
+            view,
+            wanted,
+            predicate,
+            units,
+            planned,
+            seen,
+            bound,
+            metrics,
+            looked_at: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        }))
+    }
+
+    /// See [`Bound`].
+    pub(super) fn bound(&self) -> &Bound {
+        &self.bound
+    }
+
+    /// What was read so far.
+    pub(super) fn metrics(&self) -> &ScanMetrics {
+        &self.metrics
+    }
+
+    /// Lines that the filters looked at so far, and their bytes.
+    pub(super) fn looked_at(&self) -> (u64, u64) {
+        (self.looked_at.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+    }
+
+    fn wants_text(&self) -> bool {
+        self.wanted.columns.iter().any(|column| column == TEXT)
+    }
+
+    fn count(&self, lines: usize, bytes: usize) {
+        self.looked_at.fetch_add(lines as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// How many partitions are worth their task.
+    pub(super) fn partitions(&self, most: usize) -> usize {
+        self.planned.clamp(1, most.max(1))
+    }
+
+    /// The next unit that can hold a wanted line.
+    fn take(&self) -> Option<Unit> {
+        let mut units = self.units.lock();
+        while let Some(unit) = units.pop_front() {
+            if unit.time().overlaps(self.bound.left(self.wanted.time)) {
+                return Some(unit);
+            }
+        }
+        None
+    }
+}
+
+/// The row groups of a large file that lie in `time`, or the file.
+async fn split(view: &Arc<View>, file: Arc<FileEntry>, time: TimeRange, deletes: &Deletes) -> Result<Vec<Unit>> {
+    let added = view.added(&file);
+    let hiding = Hiding { deletes: deletes.of_file(&file, added), added };
+    if file.rows <= WHOLE_ROWS_MAX {
+        let time = file.time;
+        return Ok(vec![Unit::File { file, row_group: None, time, hiding }]);
+    }
+    let groups = view.lake().row_groups(&file).await?;
+    let of = |(at, group): (usize, &lake::scan::RowGroup)| {
+        let group_time = group.time.unwrap_or(file.time);
+        group_time.overlaps(time).then(|| {
+            let (file, hiding) = (Arc::clone(&file), hiding.clone());
+            Unit::File { file, row_group: Some(at), time: group_time, hiding }
+        })
+    };
+    Ok(groups.iter().enumerate().filter_map(of).collect())
+}
+
+/// Times of the first and the last row; `None` of a batch without rows.
+pub(super) fn time_of(batch: &RecordBatch) -> Option<TimeRange> {
+    use arrow::array::AsArray;
+    use arrow::datatypes::TimestampNanosecondType;
+    let times = batch.column_by_name("ts")?.as_primitive_opt::<TimestampNanosecondType>()?.values();
+    let (low, high) = (times.iter().min()?, times.iter().max()?);
+    Some(TimeRange::new(Timestamp::from_nanos(*low), Timestamp::from_nanos(*high)))
+}

@@ -1,0 +1,272 @@
+//! Of equal lines one is seen.
+//!
+//! A sender that repeats a batch in another shape brings the same line (stream, time, text, metadata) twice; Loki shows it once. Equal lines
+//! have equal times, so only rows need a look that share their time with another row of their stream, or that lie where two units overlap.
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Float64Type, Int64Type, TimestampNanosecondType};
+use catalog::TimeRange;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use hashbrown::HashSet;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Shards, so that partitions do not queue for one lock. A power of two.
+const SHARDS: usize = 16;
+/// Columns that tell lines of one text apart.
+pub(super) const METADATA: [&str; 8] =
+    ["attrs_str", "attrs_int", "attrs_f64", "attrs_bool", "attrs_json", "trace_id", "span_id", "resource_id"];
+/// What a remembered line costs: 16 bytes, and room of the set.
+const KEY_BYTES: usize = 36;
+
+/// The lines that were seen where two may be equal. Shared by the partitions of a scan.
+#[derive(Debug)]
+pub(super) struct Seen {
+    shards: Vec<Mutex<HashSet<u128>>>,
+    /// Where units overlap in time; disjoint, ascending.
+    overlaps: Vec<TimeRange>,
+}
+
+impl Seen {
+    /// For units with these times; those of `fresh` may hold equal lines among their own.
+    pub(super) fn new(files: impl Iterator<Item = TimeRange>, fresh: impl Iterator<Item = TimeRange>) -> Self {
+        let mut overlaps: Vec<TimeRange> = fresh.collect();
+        let mut files: Vec<TimeRange> = files.collect();
+        files.sort_by_key(|range| range.start);
+        let mut reach: Option<TimeRange> = None;
+        for range in files {
+            if let Some(reach) = reach.filter(|reach| range.start <= reach.end) {
+                overlaps.push(TimeRange::new(range.start, range.end.min(reach.end)));
+            }
+            reach = Some(match reach {
+                Some(before) if before.end >= range.end => before,
+                _ => range,
+            });
+        }
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), overlaps: merged(overlaps) }
+    }
+
+    /// Whether rows of other units may have a time in `range`.
+    pub(super) fn overlaps(&self, range: TimeRange) -> bool {
+        let at = self.overlaps.partition_point(|overlap| overlap.end < range.start);
+        self.overlaps.get(at).is_some_and(|overlap| overlap.start <= range.end)
+    }
+
+    /// Whether rows of other units may have the time `ts`. `last` keeps the range that was found last, and the answer for it.
+    fn is_contested(&self, ts: i64, last: &mut Option<(std::ops::RangeInclusive<i64>, bool)>) -> bool {
+        if let Some((range, answer)) = last
+            && range.contains(&ts)
+        {
+            return *answer;
+        }
+        let at = self.overlaps.partition_point(|overlap| overlap.end.as_nanos() < ts);
+        let before = at.checked_sub(1).map_or(i64::MIN, |at| self.overlaps[at].end.as_nanos().saturating_add(1));
+        let found = match self.overlaps.get(at) {
+            Some(next) if next.start.as_nanos() <= ts => (next.start.as_nanos()..=next.end.as_nanos(), true),
+            Some(next) => (before..=next.start.as_nanos() - 1, false),
+            None => (before..=i64::MAX, false),
+        };
+        last.insert(found).1
+    }
+
+    /// Whether the line was not seen before.
+    fn insert(&self, key: u128) -> bool {
+        self.shards[(key >> 124) as usize % SHARDS].lock().insert(key)
+    }
+}
+
+/// The same times in disjoint ranges, ascending.
+fn merged(mut ranges: Vec<TimeRange>) -> Vec<TimeRange> {
+    ranges.sort_by_key(|range| range.start);
+    let mut out: Vec<TimeRange> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match out.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => out.push(range),
+        }
+    }
+    out
+}
+
+/// One partition's look at its batches.
+#[derive(Debug)]
+pub(super) struct Once {
+    seen: Arc<Seen>,
+    reservation: MemoryReservation,
+    /// The last row of the unit at hand.
+    last: Option<Last>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    stream: i64,
+    ts: i64,
+    key: u128,
+    /// Whether the key is in the set already.
+    is_entered: bool,
+}
+
+impl Once {
+    pub(super) fn new(seen: Arc<Seen>, pool: &Arc<dyn MemoryPool>) -> Self {
+        Self { seen, reservation: MemoryConsumer::new("LinesExec[equal lines]").register(pool), last: None }
+    }
+
+    /// The next batch comes from another unit.
+    pub(super) fn start_unit(&mut self) {
+        self.last = None;
+    }
+
+    /// The rows of `batch` that were not seen before. Columns `stream_id`, `ts`, `body`, and whichever of [`METADATA`] it has; in files,
+    /// rows of one stream and time stand side by side.
+    pub(super) fn pass(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
+        let missing = || DataFusionError::Internal("lines lack a column".to_owned());
+        let column = |name: &str| batch.column_by_name(name).ok_or_else(missing);
+        let streams = column("stream_id")?.as_primitive::<Int64Type>().values();
+        let times = column("ts")?.as_primitive::<TimestampNanosecondType>().values();
+        let bodies = column("body")?.as_string::<i32>();
+        let metadata: Vec<&ArrayRef> = METADATA.iter().filter_map(|name| batch.column_by_name(name)).collect();
+        let key_of = |row: usize| key(streams[row], times[row], bodies.value(row), &metadata, row);
+        let mut gone: Vec<usize> = Vec::new();
+        let mut entered = 0;
+        let mut contest = None;
+        // Of the row before: whether its key is in the set.
+        let mut before_is_entered = false;
+        for row in 0..batch.num_rows() {
+            let (stream, ts) = (streams[row], times[row]);
+            let repeats = match row.checked_sub(1) {
+                Some(before) => (streams[before], times[before]) == (stream, ts),
+                None => self.last.is_some_and(|last| (last.stream, last.ts) == (stream, ts)),
+            };
+            if !repeats && !self.seen.is_contested(ts, &mut contest) {
+                before_is_entered = false;
+                continue;
+            }
+            if repeats {
+                let before = match row.checked_sub(1) {
+                    Some(before) => (!before_is_entered).then(|| key_of(before)),
+                    None => self.last.filter(|last| !last.is_entered).map(|last| last.key),
+                };
+                entered += usize::from(before.is_some_and(|key| self.seen.insert(key)));
+            }
+            if self.seen.insert(key_of(row)) {
+                entered += 1;
+            } else {
+                gone.push(row);
+            }
+            before_is_entered = true;
+        }
+        if let Some(row) = batch.num_rows().checked_sub(1) {
+            let (stream, ts, key) = (streams[row], times[row], key_of(row));
+            self.last = Some(Last { stream, ts, key, is_entered: before_is_entered });
+        }
+        self.reservation.try_grow(entered * KEY_BYTES)?;
+        if gone.is_empty() {
+            return Ok(batch);
+        }
+        let mut gone = gone.into_iter().peekable();
+        let kept: BooleanArray = (0..batch.num_rows()).map(|row| Some(gone.next_if_eq(&row).is_none())).collect();
+        Ok(filter_record_batch(&batch, &kept)?)
+    }
+}
+
+/// Whether two neighbours among the rows of `batches`, which follow each other, have one stream and one time: only then may lines of one
+/// file be equal.
+pub(super) fn has_ties(batches: &[RecordBatch]) -> bool {
+    let mut last: Option<(i64, i64)> = None;
+    batches.iter().any(|batch| {
+        let ids = batch.column_by_name("stream_id").map(|ids| ids.as_primitive::<Int64Type>().values());
+        let times = batch.column_by_name("ts").map(|times| times.as_primitive::<TimestampNanosecondType>().values());
+        let (Some(ids), Some(times)) = (ids, times) else { return true };
+        ids.iter().zip(times.iter()).any(|(id, ts)| last.replace((*id, *ts)) == Some((*id, *ts)))
+    })
+}
+
+/// What makes lines equal.
+fn key(stream: i64, ts: i64, body: &str, metadata: &[&ArrayRef], row: usize) -> u128 {
+    let mut hasher = Xxh3::new();
+    hasher.update(&stream.to_le_bytes());
+    hasher.update(&ts.to_le_bytes());
+    hasher.update(body.as_bytes());
+    metadata.iter().for_each(|column| hash_value(column.as_ref(), row, &mut hasher));
+    hasher.digest128()
+}
+
+/// Adds the value of a column of [`METADATA`], or of one inside.
+fn hash_value(column: &dyn Array, row: usize, hasher: &mut Xxh3) {
+    if column.is_null(row) {
+        return hasher.update(&[0xfe]);
+    }
+    if let Some(map) = column.as_map_opt() {
+        let offsets = map.value_offsets();
+        for at in offsets[row] as usize..offsets[row + 1] as usize {
+            hash_value(map.keys().as_ref(), at, hasher);
+            hash_value(map.values().as_ref(), at, hasher);
+        }
+    } else if let Some(texts) = column.as_string_opt::<i32>() {
+        hasher.update(texts.value(row).as_bytes());
+    } else if let Some(ids) = column.as_fixed_size_binary_opt() {
+        hasher.update(ids.value(row));
+    } else if let Some(numbers) = column.as_primitive_opt::<Int64Type>() {
+        hasher.update(&numbers.value(row).to_le_bytes());
+    } else if let Some(numbers) = column.as_primitive_opt::<Float64Type>() {
+        hasher.update(&numbers.value(row).to_bits().to_le_bytes());
+    } else if let Some(flags) = column.as_boolean_opt() {
+        hasher.update(&[u8::from(flags.value(row))]);
+    }
+    // No text has this byte: what follows is another value.
+    hasher.update(&[0xff]);
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, StringArray, TimestampNanosecondArray};
+    use catalog::Timestamp;
+    use datafusion::execution::memory_pool::UnboundedMemoryPool;
+
+    use super::*;
+
+    fn range(start: i64, end: i64) -> TimeRange {
+        TimeRange::new(Timestamp::from_nanos(start), Timestamp::from_nanos(end))
+    }
+
+    fn batch(rows: &[(i64, i64, &str)]) -> RecordBatch {
+        let columns: [(&str, ArrayRef); 3] = [
+            ("stream_id", Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.0)))),
+            ("ts", Arc::new(TimestampNanosecondArray::from_iter_values(rows.iter().map(|row| row.1)))),
+            ("body", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.2)))),
+        ];
+        RecordBatch::try_from_iter(columns).expect("one length")
+    }
+
+    fn texts(batch: &RecordBatch) -> Vec<&str> {
+        batch.column(2).as_string::<i32>().iter().flatten().collect()
+    }
+
+    fn once(seen: &Arc<Seen>) -> Once {
+        Once::new(Arc::clone(seen), &(Arc::new(UnboundedMemoryPool::default()) as Arc<dyn MemoryPool>))
+    }
+
+    #[test]
+    fn equal_lines_of_one_file_stand_side_by_side() {
+        let seen = Arc::new(Seen::new([range(0, 10)].into_iter(), [].into_iter()));
+        let mut once = once(&seen);
+        let first = batch(&[(1, 1, "a"), (1, 1, "a"), (1, 1, "b"), (1, 1, "a"), (1, 2, "a"), (2, 2, "a")]);
+        assert_eq!(texts(&once.pass(first).expect("memory")), ["a", "b", "a", "a"]);
+        let second = batch(&[(2, 2, "a"), (2, 2, "c"), (2, 3, "c")]);
+        assert_eq!(texts(&once.pass(second).expect("memory")), ["c", "c"], "the run goes on from the batch before");
+    }
+
+    #[test]
+    fn units_that_overlap_share_what_was_seen() {
+        let seen = Arc::new(Seen::new([range(0, 10), range(8, 20)].into_iter(), [range(30, 40)].into_iter()));
+        let (mut one, mut other) = (once(&seen), once(&seen));
+        assert_eq!(one.pass(batch(&[(1, 7, "a"), (1, 9, "a")])).expect("memory").num_rows(), 2);
+        assert_eq!(texts(&other.pass(batch(&[(1, 9, "a"), (1, 9, "b")])).expect("memory")), ["b"]);
+        let fresh = batch(&[(1, 31, "a"), (2, 31, "a"), (1, 31, "a")]);
+        other.start_unit();
+        assert_eq!(other.pass(fresh).expect("memory").num_rows(), 2, "fresh rows are in no order");
+    }
+}
