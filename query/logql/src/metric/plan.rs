@@ -44,7 +44,7 @@ impl Plan {
         Plan { root, leaves }
     }
 
-    /// What needs data; [`super::evaluate`] wants its results in this order.
+    /// What needs data; [`super::evaluate()`] wants its results in this order.
     pub fn leaves(&self) -> &[Leaf] {
         &self.leaves
     }

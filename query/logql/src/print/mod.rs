@@ -1,4 +1,4 @@
-//! Tree to text: on one line, as Loki prints a query ([`Expr`]'s `Display`), and over many lines ([`pretty`]).
+//! Tree to text: on one line, as Loki prints a query ([`Expr`]'s `Display`), and over many lines ([`pretty()`]).
 //!
 //! # Invariants
 //! - What is printed parses, and gives the same tree. Where Loki's own text would not (sizes that it rounds, numbers beyond its digits,

@@ -113,7 +113,7 @@ fn place(value: &Value<'_>, length: usize) -> std::result::Result<usize, String>
     }
 }
 
-/// `index x 1 "a"`: x[1]["a"]
+/// `index x 1 "a"`: `x[1]["a"]`
 pub(super) fn index<'a>(call: &mut Call<'a, '_>) -> Result<'a> {
     let mut value = call.take(0);
     for key in &call.arguments[1..] {
@@ -142,7 +142,7 @@ pub(super) fn index<'a>(call: &mut Call<'a, '_>) -> Result<'a> {
     Ok(value)
 }
 
-/// `slice x 1 2`: x[1:2]
+/// `slice x 1 2`: `x[1:2]`
 pub(super) fn slice<'a>(call: &mut Call<'a, '_>) -> Result<'a> {
     let value = call.take(0);
     let bounds = &call.arguments[1..];
