@@ -51,6 +51,34 @@ def test_recorded_answers_of_the_real_server(shared, tmp_path):
         assert int(done.stdout.splitlines()[-1].split()[0]) >= 280, done.stdout[-200:]
 
 
+def test_questions_that_runbooks_ask(node):
+    base = time.time_ns() - 300 * 10**9
+    rows = [{"level": ("info", "error")[n % 2], "message": f"connection refused {n}", "status_code": (200, 500)[n % 2],
+             "response_time": n % 10 / 10, "le": ("0.1", "0.5", "1", "+Inf")[n % 4], "duration": n * 10} for n in range(300)]
+    push(node, {"job": "app", "app": "api", "namespace": "production", "level": "error"},
+         [(base + n * 10**9, json.dumps(row)) for n, row in enumerate(rows)])
+    span = {"start": base, "end": base + 300 * 10**9, "step": "60s", "limit": 1000}
+
+    def result(query):
+        answer = ask(node, "query_range", query=query, **span)
+        return answer["data"]["result"], answer.get("warnings")
+
+    def lines(query):
+        return [line for stream in result(query)[0] for _, line in stream["values"]]
+
+    assert len(lines('{namespace="production"}')) == 300
+    assert len(lines('{job="app", level="error"} |= "connection refused"')) == 300
+    formatted = lines('{job="app"} | json | level_extracted="error" | line_format "{{.message}}"')
+    assert sorted(formatted) == sorted(row["message"] for row in rows if row["level"] == "error")
+    assert len(lines('{app="api"} | json | duration > 1000')) == sum(row["duration"] > 1000 for row in rows)
+    series, _ = result('rate({app="api"} |= "error" [5m])')
+    assert float(series[0]["values"][-1][1]) == pytest.approx(149 / 300, abs=0.01)
+    series, _ = result('sum by (status_code) (rate({app="api"} | json | __error__="" [5m]))')
+    assert {one["metric"]["status_code"] for one in series} == {"200", "500"}
+    series, warnings = result('histogram_quantile(0.99, sum by (le) (rate({app="api"} | json | unwrap response_time [5m])))')
+    assert series and "extension" in warnings[0]
+
+
 def test_what_logcli_asks(node):
     base = time.time_ns() - 60 * 10**9
     push(node, {"app": "web", "env": "prod"}, [(base + n * 10**6, f"line {n} status={200 + n % 2}", {"pod": f"p{n % 3}"}) for n in range(100)])
