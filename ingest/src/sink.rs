@@ -59,6 +59,14 @@ pub enum SinkError {
 }
 
 impl SinkError {
+    /// The pause that a retry should make, in seconds, if a pause can help.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::Overloaded { retry_after_s, .. } => Some((*retry_after_s).max(1)),
+            _ => None,
+        }
+    }
+
     /// What the caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {

@@ -69,6 +69,11 @@ pub enum BodyError {
 pub const RETRY_AFTER_S: u64 = 1;
 
 impl BodyError {
+    /// The pause that a retry should make, in seconds, if a pause can help.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        matches!(self, Self::Overloaded { .. }).then_some(RETRY_AFTER_S)
+    }
+
     /// What the caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {

@@ -15,6 +15,7 @@ pub mod elastic;
 pub mod loki;
 pub mod openmetrics;
 pub mod otlp;
+mod plain;
 pub mod prometheus;
 pub mod tsdb;
 

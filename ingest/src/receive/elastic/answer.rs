@@ -18,7 +18,7 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::convert::elastic::{BulkError, Item, Outcome};
-use crate::receive::body::{BodyError, RETRY_AFTER_S};
+use crate::receive::body::BodyError;
 use crate::sink::SinkError;
 
 /// Why nothing of a request was stored.
@@ -78,8 +78,8 @@ impl ElasticError {
     pub(super) fn answer(&self) -> Response {
         let mut response = error(self.status(), self.elastic_kind(), &self.to_string());
         let pause = match self {
-            Self::Body(BodyError::Overloaded { .. }) => Some(RETRY_AFTER_S),
-            Self::Sink(SinkError::Overloaded { retry_after_s, .. }) => Some((*retry_after_s).max(1)),
+            Self::Body(error) => error.retry_after_s(),
+            Self::Sink(error) => error.retry_after_s(),
             _ => None,
         };
         if let Some(seconds) = pause {

@@ -13,19 +13,15 @@
 //! a bug                                      500
 //! ```
 
-use axum::body::Body;
 use axum::response::Response;
 use catalog::ErrorKind;
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 
 use crate::convert::DecodeError;
 use crate::convert::loki::Pushed;
-use crate::receive::body::{BodyError, RETRY_AFTER_S};
+use crate::receive::body::BodyError;
+use crate::receive::plain;
 use crate::sink::SinkError;
-
-/// Longest text that is sent back, in bytes.
-const TEXT_BYTES_MAX: usize = 4 << 10;
 
 /// Why nothing of a push was stored.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -85,43 +81,23 @@ impl PushError {
     /// The value of `Retry-After`, in seconds.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Body(BodyError::Overloaded { .. }) => Some(RETRY_AFTER_S),
-            Self::Sink(SinkError::Overloaded { retry_after_s, .. }) => Some((*retry_after_s).max(1)),
+            Self::Body(error) => error.retry_after_s(),
+            Self::Sink(error) => error.retry_after_s(),
             _ => None,
         }
     }
 
     /// The answer.
     pub(super) fn answer(&self) -> Response {
-        let mut response = text(self.status(), &self.to_string());
-        if let Some(seconds) = self.retry_after() {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if matches!(self, Self::Method) {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-        }
-        response
+        plain::refusal(self.status(), &self.to_string(), self.retry_after())
     }
 }
 
 /// The answer to a push whose rows are stored.
 pub(super) fn taken(pushed: &Pushed) -> Response {
     match &pushed.converted.reason {
-        Some(reason) if pushed.throttled => text(StatusCode::TOO_MANY_REQUESTS, reason),
-        Some(reason) => text(StatusCode::BAD_REQUEST, reason),
-        None => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            response
-        }
+        Some(reason) if pushed.throttled => plain::text(StatusCode::TOO_MANY_REQUESTS, reason),
+        Some(reason) => plain::text(StatusCode::BAD_REQUEST, reason),
+        None => plain::empty(StatusCode::NO_CONTENT),
     }
-}
-
-fn text(status: StatusCode, message: &str) -> Response {
-    let end = (0..=message.len().min(TEXT_BYTES_MAX)).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
-    let mut response = Response::new(Body::from(format!("{}\n", &message[..end])));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }

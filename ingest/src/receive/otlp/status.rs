@@ -19,7 +19,7 @@ use tonic::Code;
 
 use super::json::JsonError;
 use crate::convert::DecodeError;
-use crate::receive::body::{BodyError, RETRY_AFTER_S};
+use crate::receive::body::BodyError;
 use crate::sink::SinkError;
 
 /// Longest message that is sent back, in bytes.
@@ -87,8 +87,8 @@ impl ExportError {
     /// The pause after which a retry makes sense, if the sender is to make one.
     fn retry_after_s(&self) -> Option<u64> {
         match self {
-            Self::Body(BodyError::Overloaded { .. }) => Some(RETRY_AFTER_S),
-            Self::Sink(SinkError::Overloaded { retry_after_s, .. }) => Some((*retry_after_s).max(1)),
+            Self::Body(error) => error.retry_after_s(),
+            Self::Sink(error) => error.retry_after_s(),
             _ => None,
         }
     }

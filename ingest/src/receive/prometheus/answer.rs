@@ -14,15 +14,14 @@
 //! ```
 //! 4xx but 429 say that sending it again cannot help. 2.0 always answers how much was written, 1.0 never does.
 
-use axum::body::Body;
 use axum::response::Response;
 use catalog::ErrorKind;
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 
 use crate::convert::DecodeError;
 use crate::convert::prometheus::{Message, Taken, Written};
-use crate::receive::body::{BodyError, RETRY_AFTER_S};
+use crate::receive::body::BodyError;
+use crate::receive::plain;
 use crate::sink::SinkError;
 
 /// The headers that count what was written.
@@ -31,9 +30,6 @@ pub(super) const WRITTEN_HEADERS: [&str; 3] = [
     "x-prometheus-remote-write-histograms-written",
     "x-prometheus-remote-write-exemplars-written",
 ];
-
-/// Longest text that is sent back, in bytes.
-const TEXT_BYTES_MAX: usize = 4 << 10;
 
 /// Why nothing of a request was stored.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -101,21 +97,15 @@ impl WriteError {
     /// The value of `Retry-After`, in seconds.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Body(BodyError::Overloaded { .. }) => Some(RETRY_AFTER_S),
-            Self::Sink(SinkError::Overloaded { retry_after_s, .. }) => Some((*retry_after_s).max(1)),
+            Self::Body(error) => error.retry_after_s(),
+            Self::Sink(error) => error.retry_after_s(),
             _ => None,
         }
     }
 
     /// The answer to a request with that message, if it was known.
     pub(super) fn answer(&self, message: Option<Message>) -> Response {
-        let mut response = text(self.status(), &self.to_string());
-        if let Some(seconds) = self.retry_after() {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if matches!(self, Self::Method) {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-        }
+        let mut response = plain::refusal(self.status(), &self.to_string(), self.retry_after());
         count(&mut response, message, Written::default());
         response
     }
@@ -124,12 +114,8 @@ impl WriteError {
 /// The answer to a request whose rows are stored.
 pub(super) fn taken(message: Message, taken: &Taken) -> Response {
     let mut response = match &taken.converted.reason {
-        Some(reason) => text(StatusCode::BAD_REQUEST, reason),
-        None => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = if taken.deduplicated { StatusCode::ACCEPTED } else { StatusCode::NO_CONTENT };
-            response
-        }
+        Some(reason) => plain::text(StatusCode::BAD_REQUEST, reason),
+        None => plain::empty(if taken.deduplicated { StatusCode::ACCEPTED } else { StatusCode::NO_CONTENT }),
     };
     count(&mut response, Some(message), taken.written);
     response
@@ -142,13 +128,4 @@ fn count(response: &mut Response, message: Option<Message>, written: Written) {
             response.headers_mut().insert(name, HeaderValue::from(count));
         }
     }
-}
-
-fn text(status: StatusCode, message: &str) -> Response {
-    let end = (0..=message.len().min(TEXT_BYTES_MAX)).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
-    let mut response = Response::new(Body::from(format!("{}\n", &message[..end])));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }
