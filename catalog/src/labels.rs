@@ -1,5 +1,6 @@
 //! Label sets in canonical form and the 64-bit ids made from them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -99,9 +100,29 @@ impl fmt::Display for LabelSet {
     }
 }
 
+/// An attribute's name as a label: what is neither letter nor digit becomes `_`, and a digit does not come first. So receivers name what they
+/// make of attributes, and queries the attributes that stayed what they are.
+pub fn label_name(attribute: &str) -> Cow<'_, str> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let digit_first = attribute.as_bytes().first().is_some_and(u8::is_ascii_digit);
+    if !digit_first && attribute.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        return Cow::Borrowed(attribute);
+    }
+    let name = attribute.chars().map(|c| if fits(c) { c } else { '_' });
+    Cow::Owned(if digit_first { "key_".chars().chain(name).collect() } else { name.collect() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_become_labels() {
+        for (attribute, label) in [("service.name", "service_name"), ("a_b", "a_b"), ("2x", "key_2x"), ("ü-b", "__b"), ("", "")]
+        {
+            assert_eq!(label_name(attribute), label);
+        }
+    }
 
     #[test]
     fn canonical_form() {

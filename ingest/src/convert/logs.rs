@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringBuilder, TimestampNanosecondArray};
+use catalog::labels::label_name;
 use catalog::{Env, Table, TenantId, schema};
 
 use super::attributes::{AttributeColumns, AttributeLimits, Attributes};
@@ -21,7 +22,7 @@ use super::level::Levels;
 use super::otlp_rules::Action;
 use super::report::{Report, Rule};
 use super::resources::{Resource, Resources, Scope, bounded_text, times};
-use super::streams::{Stream, label_name};
+use super::streams::Stream;
 use super::{Convert, Converted, DecodeError, field_of, level};
 use crate::receive::ReceiveConfig;
 use crate::wire::{AnyValue, Reader, WireError};

@@ -6,8 +6,7 @@
 //! push    label set ────────────────────────────────┘
 //! ```
 
-use std::borrow::Cow;
-
+use catalog::labels::label_name;
 use catalog::{LabelSet, StreamId};
 
 use super::attributes::Attributes;
@@ -119,28 +118,9 @@ impl Stream {
     }
 }
 
-/// An attribute's name as a label: what is neither letter nor digit becomes `_`, and a digit does not come first.
-pub(crate) fn label_name(attribute: &str) -> Cow<'_, str> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let digit_first = attribute.as_bytes().first().is_some_and(u8::is_ascii_digit);
-    if !digit_first && attribute.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        return Cow::Borrowed(attribute);
-    }
-    let name = attribute.chars().map(|c| if fits(c) { c } else { '_' });
-    Cow::Owned(if digit_first { "key_".chars().chain(name).collect() } else { name.collect() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_become_labels() {
-        for (attribute, label) in [("service.name", "service_name"), ("a_b", "a_b"), ("2x", "key_2x"), ("ü-b", "__b"), ("", "")]
-        {
-            assert_eq!(label_name(attribute), label);
-        }
-    }
 
     #[test]
     fn a_service_is_found_by_the_order_of_the_list() {

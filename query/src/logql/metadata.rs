@@ -14,6 +14,7 @@ use arrow::array::{
     StringArray, TimestampNanosecondArray,
 };
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampNanosecondType};
+use catalog::labels::label_name;
 use catalog::{Table, TimeRange};
 use hashbrown::HashMap;
 use lake::dictionary::Lookup;
@@ -149,7 +150,7 @@ impl Pairs {
     /// Adds a label: what is no letter, digit or `_` in its name becomes `_`.
     fn push(&mut self, name: &str, value: impl std::fmt::Display) {
         let start = self.text.len();
-        push_name(&mut self.text, name);
+        self.text.push_str(&label_name(name));
         self.finish(start, value);
     }
 
@@ -162,7 +163,7 @@ impl Pairs {
 
     fn push_text(&mut self, name: &str, value: &str) {
         let start = self.text.len();
-        push_name(&mut self.text, name);
+        self.text.push_str(&label_name(name));
         let middle = self.text.len();
         self.text.push_str(value);
         self.spans.push((start..middle, middle..self.text.len()));
@@ -200,18 +201,6 @@ fn plain(value: &Json) -> Json {
         }
         "intValue" => inner.as_str().and_then(|text| text.parse::<i64>().ok()).map_or_else(|| inner.clone(), Json::from),
         _ => inner.clone(),
-    }
-}
-
-fn push_name(out: &mut String, name: &str) {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if name.starts_with(|c: char| c.is_ascii_digit()) {
-        out.push_str("key_");
-    }
-    if name.chars().all(fits) {
-        out.push_str(name);
-    } else {
-        out.extend(name.chars().map(|c| if fits(c) { c } else { '_' }));
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
+use catalog::labels::label_name;
+
 use super::LABELS;
 use super::bulk::Outcome;
 use crate::convert::loki::push::{Push, Sent};
 use crate::convert::loki::refused::{Refusal, Rule};
-use crate::convert::streams::label_name;
 use crate::wire::json::{JsonError, JsonReader};
 use crate::wire::time::parse_iso8601;
 

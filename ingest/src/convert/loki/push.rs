@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use catalog::labels::label_name;
 use catalog::{Table, TenantId, Timestamp};
 use hashbrown::HashSet;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -13,7 +14,7 @@ use super::tenants::Tenant;
 use super::{PushConverter, Pushed};
 use crate::convert::day_rows::DayRows;
 use crate::convert::lines::{Line, Lines};
-use crate::convert::streams::{SERVICE_LABEL, Stream, label_name};
+use crate::convert::streams::{SERVICE_LABEL, Stream};
 use crate::convert::{Converted, DecodeError};
 use crate::wire::time::rfc3339_seconds;
 

@@ -161,7 +161,7 @@ fn attributes(batch: &RecordBatch, row: usize) -> BTreeMap<String, String> {
     for (name, json) in pairs(batch, "attrs_json", row) {
         flatten(&name, &serde_json::from_str(&json).unwrap(), &mut all);
     }
-    all.into_iter().map(|(name, value)| (crate::convert::streams::label_name(&name).into_owned(), value)).collect()
+    all.into_iter().map(|(name, value)| (catalog::labels::label_name(&name).into_owned(), value)).collect()
 }
 
 fn flatten(name: &str, value: &serde_json::Value, out: &mut BTreeMap<String, String>) {
