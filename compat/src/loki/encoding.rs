@@ -12,7 +12,6 @@ use std::collections::HashMap;
 use std::collections::hash_map;
 
 use axum::extract::FromRequestParts;
-use gosyntax::quote::quote;
 use http::HeaderMap;
 use http::request::Parts;
 use query::logql::{Direction, Entry, Labels, Stream};
@@ -52,17 +51,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Encoding {
 
 /// `{app="a", level="info"}`: a label set as Loki prints it.
 pub(super) fn labels_text(labels: &Labels) -> String {
-    let mut text = String::from("{");
-    for (at, (name, value)) in labels.iter().enumerate() {
-        if at > 0 {
-            text.push_str(", ");
-        }
-        text.push_str(name);
-        text.push('=');
-        text.push_str(&quote(value));
-    }
-    text.push('}');
-    text
+    logql::labels::labels_text(labels.iter().map(|(name, value)| (&**name, &**value)))
 }
 
 /// Streams ascending by their labels as text.

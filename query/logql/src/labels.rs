@@ -462,6 +462,13 @@ fn grow<T: Copy>(list: &mut Vec<T>, id: NameId, empty: T) {
     }
 }
 
+/// `{app="a", level="info"}`: labels as Loki prints them, in the order in which they come.
+pub fn labels_text<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let labels: Vec<String> =
+        labels.into_iter().map(|(name, value)| format!("{name}={}", gosyntax::quote::quote(value))).collect();
+    format!("{{{}}}", labels.join(", "))
+}
+
 /// A key as a label name: without space around it, `_` before a leading digit and for whatever is neither ASCII letter, digit nor `_`.
 /// Empty if nothing is left. Source: Loki `pkg/logql/log/util.go`.
 pub fn sanitize_label(key: &str) -> String {

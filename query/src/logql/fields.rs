@@ -102,8 +102,7 @@ async fn lines(work: &Work, request: &FieldsRequest) -> Result<Vec<Stream>> {
 fn labels_text(stream: &Labels, entry: &Entry) -> String {
     let mut all: Vec<_> = stream.iter().chain(entry.metadata.iter()).chain(entry.parsed.iter()).collect();
     all.sort_unstable();
-    let texts: Vec<String> = all.iter().map(|(name, value)| format!("{name}={}", gosyntax::quote::quote(value))).collect();
-    format!("{{{}}}", texts.join(", "))
+    logql::labels::labels_text(all.into_iter().map(|(name, value)| (&**name, &**value)))
 }
 
 /// The fields of the newest lines of a log query, by label; at most `limit`.
@@ -192,7 +191,7 @@ fn json_path(line: &str, label: &str) -> Vec<String> {
         object.iter().any(|(key, value)| {
             let name = match prefix.is_empty() {
                 true => sanitize_label(key),
-                false => format!("{prefix}_{}", sanitize_inner(key)),
+                false => sanitize_label(&format!("{prefix}_{}", key.trim())),
             };
             if !label.starts_with(&name) {
                 return false;
@@ -211,11 +210,6 @@ fn json_path(line: &str, label: &str) -> Vec<String> {
         Ok(value) if find(&value, "", label, &mut path) => path,
         _ => Vec::new(),
     }
-}
-
-/// A key inside a label: a digit may lead.
-fn sanitize_inner(key: &str) -> String {
-    key.trim().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
 #[cfg(test)]

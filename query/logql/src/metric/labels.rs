@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
-use gosyntax::quote::quote;
-
 use crate::ast::Grouping;
+use crate::labels::labels_text;
 
 /// Names and values, sorted by name, no name twice. A value may be empty, which is another set of labels than one without it. A clone is a
 /// reference.
@@ -74,10 +73,6 @@ impl Labels {
 impl Display for Labels {
     /// `{a="b", c="d"}`
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("{")?;
-        for (at, (name, value)) in self.iter().enumerate() {
-            write!(f, "{}{name}={}", if at == 0 { "" } else { ", " }, quote(value))?;
-        }
-        f.write_str("}")
+        f.write_str(&labels_text(self.iter()))
     }
 }
