@@ -11,6 +11,9 @@ mod logql;
 mod node;
 mod promql;
 mod remote_write;
+// The language of Loki's scenarios is that of the tests without storage.
+#[path = "../../query/logql/tests/support/scenario.rs"]
+mod scenario;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -1,170 +1,63 @@
 //! Metric queries against the scenarios of Loki 65e30f84: lines in memory, through pipeline, windows and operators.
 
+#[path = "support/scenario.rs"]
+mod scenario;
 mod support;
 
 use std::collections::BTreeMap;
 
 use logql::ast::MetricExpr;
 use logql::interpret::{StoredLine, Stream, interpret};
-use logql::metric::{Labels, LeafReader, Limits, Plan, SampleExtractor, StepGrid, Value};
+use logql::metric::{Labels, LeafReader, Limits, Plan, SampleExtractor, StepGrid, StepSeries, Value};
 use logql::parse::parse_sample;
 use logql::pipeline::Pipeline;
+use scenario::{Eval, Given, Scenario};
 use serde::Deserialize;
 use support::{Score, cases};
 
 /// Whole hours, so that times of day are those of the scenario.
 const BASE_NS: i64 = 1_780_000_000 / 3600 * 3600 * 1_000_000_000;
 
-#[derive(Deserialize)]
-struct Scenario {
-    scenario: String,
-    load: Vec<Load>,
-    evals: Vec<Eval>,
-}
-
-#[derive(Deserialize)]
-struct Load {
-    stream: BTreeMap<String, String>,
-    line: String,
-    at_ns: i64,
-    #[serde(default)]
-    repeat_every_ns: i64,
-    repeat_count: Option<i64>,
-    #[serde(default)]
-    structured_metadata: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-struct Eval {
-    src_line: u32,
-    query: String,
-    at_ns: Option<i64>,
-    start_ns: Option<i64>,
-    end_ns: Option<i64>,
-    step_ns: Option<i64>,
-    expect: Expect,
-}
-
-#[derive(Deserialize)]
-struct Expect {
-    series: Option<Vec<ExpectedSeries>>,
-    scalar: Option<String>,
-    #[serde(default)]
-    empty: bool,
-    #[serde(default)]
-    fail: bool,
-    fail_contains: Option<String>,
-    fail_regex: Option<String>,
-    #[serde(default)]
-    ordered: bool,
-}
-
-#[derive(Deserialize)]
-struct ExpectedSeries {
-    labels: BTreeMap<String, String>,
-    values: Vec<Option<String>>,
-}
-
-impl Scenario {
-    fn streams(&self) -> Vec<Stream> {
-        let mut streams: BTreeMap<Vec<(String, String)>, Stream> = BTreeMap::new();
-        for load in &self.load {
-            let labels: Vec<(String, String)> = load.stream.clone().into_iter().collect();
-            let stream = streams.entry(labels.clone()).or_insert_with(|| Stream { labels, lines: Vec::new() });
-            for at in 0..load.repeat_count.unwrap_or(1) {
-                stream.lines.push(StoredLine {
-                    time_ns: BASE_NS + load.at_ns + at * load.repeat_every_ns,
-                    text: load.line.replace("{{.i}}", &at.to_string()),
-                    metadata: load.structured_metadata.clone().into_iter().collect(),
-                });
-            }
-        }
-        streams.into_values().collect()
+fn streams(scenario: &Scenario) -> Vec<Stream> {
+    let mut streams: BTreeMap<Vec<(String, String)>, Stream> = BTreeMap::new();
+    for load in &scenario.load {
+        let labels: Vec<(String, String)> = load.stream.clone().into_iter().collect();
+        let stream = streams.entry(labels.clone()).or_insert_with(|| Stream { labels, lines: Vec::new() });
+        let metadata: Vec<(String, String)> = load.structured_metadata.clone().into_iter().collect();
+        let line = |(at_ns, text)| StoredLine { time_ns: BASE_NS + at_ns, text, metadata: metadata.clone() };
+        stream.lines.extend(load.lines().map(line));
     }
+    streams.into_values().collect()
 }
-
-type Rows = Vec<(BTreeMap<String, String>, Vec<Option<f64>>)>;
 
 fn names(labels: &Labels) -> BTreeMap<String, String> {
     labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-impl Eval {
-    fn check(&self, streams: &[Stream]) -> Result<(), String> {
-        let grid = match self.at_ns {
-            Some(at_ns) => StepGrid::instant(BASE_NS + at_ns),
-            None => StepGrid {
-                start_ns: BASE_NS + self.start_ns.expect("a start"),
-                end_ns: BASE_NS + self.end_ns.expect("an end"),
-                step_ns: self.step_ns.expect("a step"),
-            },
-        };
-        let limits = Limits { instant: self.at_ns.is_some(), series_max: usize::MAX };
-        let answer = match parse_sample(&self.query) {
-            Ok(expr) => interpret(&expr, streams, grid, limits, BASE_NS).map_err(|e| e.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        let value = match answer {
-            Ok(_) if self.expect.fail => return Err("does not fail".to_owned()),
-            Ok(answer) => answer.value,
-            Err(error) if self.expect.fail => return self.check_error(&error),
-            Err(error) => return Err(error),
-        };
-        let rows: Rows = match value {
-            Value::Scalar(value) => return same_scalar(value, self.expect.scalar.as_deref()),
-            Value::Vector(samples) => samples.iter().map(|(labels, value)| (names(labels), vec![Some(*value)])).collect(),
-            Value::Matrix(series) => {
-                series.iter().map(|s| (names(&s.labels), (0..grid.len()).map(|at| s.steps.get(at)).collect())).collect()
-            }
-        };
-        self.check_rows(rows)
-    }
-
-    fn check_error(&self, error: &str) -> Result<(), String> {
-        let contained = self.expect.fail_contains.as_ref().is_none_or(|part| error.contains(part.as_str()));
-        let found = self.expect.fail_regex.as_ref().is_none_or(|re| regex::Regex::new(re).expect("a pattern").is_match(error));
-        if contained && found { Ok(()) } else { Err(format!("fails with {error}")) }
-    }
-
-    fn check_rows(&self, mut rows: Rows) -> Result<(), String> {
-        let number = |text: &String| text.parse::<f64>().expect("a number");
-        let series = self.expect.series.iter().flatten();
-        let mut wanted: Rows =
-            series.map(|s| (s.labels.clone(), s.values.iter().map(|v| v.as_ref().map(number)).collect())).collect();
-        if self.expect.empty && !wanted.is_empty() {
-            return Err("a case that contradicts itself".to_owned());
+/// What a query gives over `streams`.
+fn ask(eval: &Eval, streams: &[Stream]) -> Result<Given, String> {
+    let (start_ns, end_ns, step_ns) = eval.steps();
+    let grid = StepGrid { start_ns: BASE_NS + start_ns, end_ns: BASE_NS + end_ns, step_ns };
+    let limits = Limits { instant: eval.at_ns.is_some(), series_max: usize::MAX };
+    let expr = parse_sample(&eval.query).map_err(|e| e.to_string())?;
+    let answer = interpret(&expr, streams, grid, limits, BASE_NS).map_err(|e| e.to_string())?;
+    Ok(match answer.value {
+        Value::Scalar(value) => Given::Scalar(value),
+        Value::Vector(samples) => Given::Series(samples.iter().map(|(labels, v)| (names(labels), vec![Some(*v)])).collect()),
+        Value::Matrix(series) => {
+            let values = |s: &StepSeries| (0..grid.len()).map(|at| s.steps.get(at)).collect();
+            Given::Series(series.iter().map(|s| (names(&s.labels), values(s))).collect())
         }
-        if !self.expect.ordered {
-            rows.sort_by(|a, b| a.0.cmp(&b.0));
-            wanted.sort_by(|a, b| a.0.cmp(&b.0));
-        }
-        let near = |a: &Option<f64>, b: &Option<f64>| match (a, b) {
-            (Some(a), Some(b)) => a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= 1e-9 * b.abs(),
-            (None, None) => true,
-            _ => false,
-        };
-        let same = rows.len() == wanted.len()
-            && rows
-                .iter()
-                .zip(&wanted)
-                .all(|(a, b)| a.0 == b.0 && a.1.len() == b.1.len() && a.1.iter().zip(&b.1).all(|(a, b)| near(a, b)));
-        if same { Ok(()) } else { Err(format!("wants {wanted:?}\n    has   {rows:?}")) }
-    }
-}
-
-fn same_scalar(value: f64, expected: Option<&str>) -> Result<(), String> {
-    let expected: f64 = expected.ok_or("is a scalar")?.parse().expect("a number");
-    let same = value == expected || value.is_nan() && expected.is_nan() || (value - expected).abs() <= 1e-9 * expected.abs();
-    if same { Ok(()) } else { Err(format!("wants {expected}, has {value}")) }
+    })
 }
 
 #[track_caller]
 fn check_file(file: &str, known: &[&str]) {
     let mut score = Score::new(file);
     for scenario in cases::<Scenario>(file) {
-        let streams = scenario.streams();
+        let streams = streams(&scenario);
         for eval in &scenario.evals {
-            let result = eval.check(&streams).map_err(|why| format!("{}\n    {why}", eval.query));
+            let result = eval.expect.check(ask(eval, &streams)).map_err(|why| format!("{}\n    {why}", eval.query));
             score.count(format!("{}:{}", scenario.scenario, eval.src_line), result);
         }
     }
