@@ -15,7 +15,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use logql::ast::{Expr, LogExpr, MetricExpr};
 use logql::labels::Category;
 use logql::metric::{self, Leaf, LeafReader, LeafState, Plan, SampleExtractor, StepGrid};
-use logql::pipeline::{Hints, Pipeline};
+use logql::pipeline::{Hints, Line, Pipeline};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::{Answer, Element, Entry, Labels, Series, Stats, Stream, Value};
@@ -25,7 +25,7 @@ use super::error::{Error, Result};
 use super::lines::{Lines, LinesExec, Wanted};
 use super::metadata::{Need, Resources};
 use super::request::{Direction, InstantQuery, RangeQuery, TimeNs};
-use super::rows::{Runner, Stages, Tally};
+use super::rows::{Row, Runner, Stages, Tally};
 use super::streams::{self, Interner};
 use crate::run::Ticket;
 use crate::view::View;
@@ -185,15 +185,7 @@ pub(super) async fn ready(
     columns.extend(need.columns().iter().map(|column| (*column).to_owned()));
     let literals = Pipeline::required_literals(&log.stages).into_iter().map(|literal| literal.text).collect();
     let filters = Some(pipeline.leading_filters()).filter(|filters| !filters.is_empty());
-    let wanted = Wanted {
-        streams: Arc::clone(&streams),
-        time,
-        columns,
-        literals,
-        filters,
-        tests: Vec::new(),
-        direction: order.unwrap_or_default(),
-    };
+    let wanted = Wanted { streams: Arc::clone(&streams), time, columns, literals, filters, direction: order.unwrap_or_default() };
     let lines = Lines::plan(view, wanted).await?;
     let partitions = lines.partitions(work.partitions);
     let exec = Arc::new(LinesExec::new(Arc::clone(&lines), partitions)?);
@@ -261,9 +253,8 @@ pub(super) async fn entries(work: &Work, log: &LogExpr, time: TimeNs, order: Ord
     let lines = Arc::clone(&ready.lines);
     let sink = || (Nearest::new(order.direction, order.limit, order.interval_ns), Interner::default());
     let each = move |runner: &mut Runner, batch: &RecordBatch, sink: &mut (Nearest, Interner)| {
-        let take = |(nearest, interner): &mut (Nearest, Interner), row: super::rows::Row, line: logql::pipeline::Line<'_>| {
-            nearest.push(found(interner, row, &line))
-        };
+        let take =
+            |(nearest, interner): &mut (Nearest, Interner), row: Row, line: Line<'_>| nearest.push(found(interner, row, &line));
         runner.run(batch, sink, |(nearest, _), ts_ns| nearest.may_take(ts_ns), take)?;
         if let Some(bound_ns) = sink.0.bound_ns() {
             lines.bound().tighten(bound_ns);
@@ -279,7 +270,7 @@ pub(super) async fn entries(work: &Work, log: &LogExpr, time: TimeNs, order: Ord
 }
 
 /// A line as an entry.
-pub(super) fn found(interner: &mut Interner, row: super::rows::Row, line: &logql::pipeline::Line<'_>) -> Found {
+pub(super) fn found(interner: &mut Interner, row: Row, line: &Line<'_>) -> Found {
     let mut by_category: [Vec<(&str, &str)>; 3] = Default::default();
     for (name, value, category) in line.labels.iter() {
         let at = match category {

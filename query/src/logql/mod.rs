@@ -186,10 +186,13 @@ impl LogqlEngine {
     /// # Errors
     /// All kinds; [`Error::Busy`] when there are too many tails.
     pub async fn tail(&self, tenant: &TenantId, query: TailQuery) -> Result<Tail> {
-        let turn = self.tails.turn(tenant, std::time::Duration::ZERO).await?;
+        let turn = self.tails.turn(tenant, Duration::ZERO).await?;
         let (this, of) = (self.clone(), tenant.clone());
         let work = move || Ok(this.piece(&of, Ticket::new(this.config.timeout))?.1);
-        tail::begin(&self.engine, &self.runtime, tenant, query, turn, work).await
+        let (engine, runtime, tenant) = (Arc::clone(&self.engine), self.runtime.clone(), tenant.clone());
+        // What is there already is read where queries are: whoever serves the request may be receiving, too.
+        let begin = async move { tail::begin(&engine, &runtime, &tenant, query, turn, work).await };
+        run::run(&self.runtime, Ticket::new(self.config.timeout), begin).await
     }
 
     /// Deletes lines that are acknowledged now: gone from answers when this returns, from files after the next compaction.

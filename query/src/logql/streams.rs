@@ -103,11 +103,9 @@ pub(super) async fn resolve(view: &View, matchers: &[ast::Matcher], time: TimeRa
         },
         other => other.into(),
     })?;
-    let mut every = HashSet::new();
-    for table in index.tables(&scope).await? {
-        every.extend(table.iter().map(|stream| stream.id()));
-    }
-    let is_all = list.len() == every.len();
+    // Ends at the first stream that was not found, which is soon unless there is none.
+    let is_found = |stream: Series| list.binary_search_by_key(&stream.id(), Series::id).is_ok();
+    let is_all = index.tables(&scope).await?.iter().all(|table| table.iter().all(is_found));
     Ok(Streams::new(list, is_all))
 }
 

@@ -128,7 +128,7 @@ impl Tail {
     }
 }
 
-/// Begins a tail: what is there already is read before this returns.
+/// Begins a tail: what is there already is read before this returns, by tasks of the runtime that it is called on.
 ///
 /// # Errors
 /// All kinds.
@@ -205,8 +205,7 @@ impl Follower {
     ) -> Result<()> {
         let Some(time) = time_of(batch) else { return Ok(()) };
         let known = runner.as_ref().map(|(_, stages)| &**stages);
-        let unknown = unknown_ids(batch, known, &self.refused);
-        if unknown.0 || unknown.1 {
+        if has_unknown(batch, known, &self.refused) {
             let stages = Arc::new(self.stages(time, known.map(|stages| &*stages.streams)).await?);
             self.refuse(batch, &stages.streams);
             *runner = Some((Runner::new(Arc::clone(&stages)), stages));
@@ -249,11 +248,10 @@ fn ids<'a>(batch: &'a RecordBatch, column: &str) -> Option<&'a arrow::array::Int
     batch.column_by_name(column)?.as_primitive_opt::<Int64Type>()
 }
 
-/// Whether `batch` has streams, and resources, of which nothing is known.
-fn unknown_ids(batch: &RecordBatch, known: Option<&Stages>, refused: &HashSet<i64>) -> (bool, bool) {
+/// Whether `batch` has streams or resources of which nothing is known.
+fn has_unknown(batch: &RecordBatch, known: Option<&Stages>, refused: &HashSet<i64>) -> bool {
     let is_known = |id: i64| refused.contains(&id) || known.is_some_and(|stages| stages.streams.place(id).is_some());
-    let streams = ids(batch, "stream_id").is_some_and(|ids| ids.values().iter().any(|id| !is_known(*id)));
     let has_resource = |id: i64| known.is_some_and(|stages| stages.resources.has(id));
-    let resources = ids(batch, "resource_id").is_some_and(|ids| ids.iter().flatten().any(|id| !has_resource(id)));
-    (streams, resources)
+    ids(batch, "stream_id").is_some_and(|ids| ids.values().iter().any(|id| !is_known(*id)))
+        || ids(batch, "resource_id").is_some_and(|ids| ids.iter().flatten().any(|id| !has_resource(id)))
 }

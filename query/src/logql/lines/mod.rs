@@ -57,8 +57,6 @@ pub(super) struct Wanted {
     pub(super) literals: Vec<String>,
     /// Line filters that lines must pass.
     pub(super) filters: Option<LeadingFilters>,
-    /// Tests that every wanted row passes, for pruning.
-    pub(super) tests: Vec<ColumnTest>,
     /// Which units come first.
     pub(super) direction: Direction,
 }
@@ -140,7 +138,7 @@ impl Lines {
     /// # Errors
     /// Limits on files; the lake's.
     pub(super) async fn plan(view: &Arc<View>, wanted: Wanted) -> Result<Arc<Self>> {
-        let mut all = wanted.tests.clone();
+        let mut all = Vec::new();
         if !wanted.streams.is_all && wanted.streams.list.len() <= STREAM_IDS_MAX {
             let ids = wanted.streams.list.iter().map(|stream| Scalar::Int(stream.id())).collect();
             all.push(ColumnTest { column: "stream_id".to_owned(), test: Test::In(ids) });
