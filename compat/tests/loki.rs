@@ -1,47 +1,30 @@
 //! Loki's HTTP API, request by request, over a lake in memory.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod client;
 #[path = "../../query/tests/support/mod.rs"]
 mod support;
 
 use std::io::Read;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::http::{Method, Request};
 use catalog::{Table, TenantId};
+use client::{Answer, Client};
 use compat::loki::{Api, LokiFacts, PushLimits, router};
 use query::logql::{LogqlConfig, LogqlEngine};
 use serde_json::{Value, json};
 use support::{NEW_YEAR_MS, World, tenant};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 /// 2026-01-01 00:00:00 UTC in seconds.
 const NEW_YEAR_S: i64 = NEW_YEAR_MS / 1000;
-const FORM: &str = "application/x-www-form-urlencoded";
 
 struct Server {
-    api: Arc<Api>,
-    tenant: TenantId,
-}
-
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    bytes: Vec<u8>,
-}
-
-impl Answer {
-    fn text(&self) -> &str {
-        std::str::from_utf8(&self.bytes).unwrap()
-    }
-
-    #[track_caller]
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes).unwrap_or_else(|e| panic!("{e}: {} {}", self.status, self.text()))
-    }
+    client: Client,
 }
 
 fn ns(second: i64) -> i64 {
@@ -70,6 +53,14 @@ async fn lines(world: &World, tenant: &TenantId) {
     world.commit(tenant, Table::Logs, Value::Array(rows)).await;
 }
 
+impl Deref for Server {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
 impl Server {
     async fn with(config: LogqlConfig) -> Self {
         let world = World::new().await;
@@ -84,32 +75,12 @@ impl Server {
         };
         let facts =
             LokiFacts { version: "0.1.0", log_level: "info".to_owned(), retention: Some(Duration::from_secs(30 * 86_400)), push };
-        Self { api: Api::new(engine, world.env.clone(), facts, CancellationToken::new()), tenant }
+        let api = Api::new(engine, world.env.clone(), facts, CancellationToken::new());
+        Self { client: Client { routes: router(api), tenant } }
     }
 
     async fn new() -> Self {
         Self::with(LogqlConfig::default()).await
-    }
-
-    async fn send(&self, request: Request<Body>) -> Answer {
-        let mut request = request;
-        request.extensions_mut().insert(self.tenant.clone());
-        let response = router(Arc::clone(&self.api)).oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
-        Answer { status: parts.status, headers: parts.headers, bytes }
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.send(Request::get(path).body(Body::empty()).unwrap()).await
-    }
-
-    async fn ask(&self, method: Method, path: &str) -> Answer {
-        self.send(Request::builder().method(method).uri(path).body(Body::empty()).unwrap()).await
-    }
-
-    async fn form(&self, path: &str, body: &str) -> Answer {
-        self.send(Request::post(path).header("content-type", FORM).body(Body::from(body.to_owned())).unwrap()).await
     }
 
     /// `path` over the ten minutes that have lines.

@@ -1,22 +1,24 @@
 //! Prometheus' HTTP API, request by request, over a lake in memory.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod client;
 #[path = "../../query/tests/support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Method, Request, StatusCode};
-use catalog::{Table, TenantId, Timestamp};
+use axum::http::{Method, Request, StatusCode};
+use catalog::{Table, Timestamp};
+use client::Client;
 use compat::prometheus::{AdminError, Administration, Api, Head, ProcessFacts, PrometheusConfig, router};
 use futures::future::{BoxFuture, FutureExt};
 use query::promql::{PromqlConfig, PromqlEngine};
 use serde_json::{Value, json};
 use support::{NEW_YEAR_MS, World, sample, series, tenant};
-use tower::ServiceExt;
 
 /// Counts what the node was told.
 #[derive(Debug, Default)]
@@ -44,24 +46,14 @@ impl Administration for Node {
 struct Server {
     world: World,
     node: Arc<Node>,
-    api: Arc<Api>,
-    tenant: TenantId,
+    client: Client,
 }
 
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    bytes: Vec<u8>,
-}
+impl Deref for Server {
+    type Target = Client;
 
-impl Answer {
-    fn text(&self) -> &str {
-        std::str::from_utf8(&self.bytes).unwrap()
-    }
-
-    #[track_caller]
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+    fn deref(&self) -> &Client {
+        &self.client
     }
 }
 
@@ -101,33 +93,11 @@ impl Server {
             flags: BTreeMap::from([("query.lookback-delta", "5m".to_owned())]),
         };
         let api = Api::new(engine, Arc::clone(&node) as _, world.env.clone(), facts, config);
-        Self { world, node, api, tenant }
+        Self { world, node, client: Client { routes: router(api), tenant } }
     }
 
     async fn new() -> Self {
         Self::with(PrometheusConfig::default(), PromqlConfig::default()).await
-    }
-
-    async fn send(&self, request: Request<Body>) -> Answer {
-        let mut request = request;
-        request.extensions_mut().insert(self.tenant.clone());
-        let response = router(Arc::clone(&self.api)).oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
-        Answer { status: parts.status, headers: parts.headers, bytes }
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.send(Request::get(path).body(Body::empty()).unwrap()).await
-    }
-
-    async fn ask(&self, method: Method, path: &str) -> Answer {
-        self.send(Request::builder().method(method).uri(path).body(Body::empty()).unwrap()).await
-    }
-
-    async fn form(&self, path: &str, body: &str) -> Answer {
-        let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
-        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
     }
 
     /// The answer to `path` is `expected`, to the byte.
