@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use catalog::Env;
 use futures::FutureExt;
+use ingest::{Generator, Ingester};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,24 @@ async fn repeat(passes: &Passes, pass: Pass, every: Duration, env: &Env) {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(pass = pass.name(), %error, "a background pass failed; it runs again later"),
             Err(_) => tracing::error!(pass = pass.name(), "a background pass panicked; this is a bug"),
+        }
+    }
+}
+
+/// Writes what `generator` counted, every interval until `stop` is cancelled. A write that is cut off is made up for by the last one.
+pub(crate) async fn generate(generator: Arc<Generator>, ingester: Arc<Ingester>, env: Env, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(generator.config().interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks.tick().await; // the first one is now
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        match AssertUnwindSafe(generator.write(&*ingester, env.now())).catch_unwind().await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "metrics of spans could not be written; the next write has them"),
+            Err(_) => tracing::error!("writing metrics of spans panicked; this is a bug"),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::generate::Protocol;
 /// An open telemetry lakehouse: metrics, logs and traces in, sorted Parquet on a folder or a bucket, SQL out.
 ///
 /// `telelake serve` starts a complete node on ./telelake-data: OTLP on 4317 (gRPC) and 4318 (HTTP), Prometheus' API on 9090,
-/// Loki's on 3100, SQL on 7070.
+/// Loki's on 3100, Tempo's on 3200, spans of Zipkin on 9411 and of Jaeger on 14250 (gRPC) and 14268 (Thrift), SQL on 7070.
 ///
 /// Exit codes: 0 done; 1 it ran and failed; 2 the command line or the configuration is wrong; 3 the surroundings refuse (a taken
 /// port, a folder that cannot be written or is in use, a bucket out of reach); 4 `check` found damage.
@@ -117,22 +117,28 @@ pub(crate) struct ListenArgs {
     /// Loki's HTTP API: push, OTLP logs. [default: 127.0.0.1:3100]
     #[arg(long, value_name = "ADDR", env = "TELELAKE_LOKI_ADDR")]
     loki_addr: Option<ListenAddr>,
-    /// Not served by this build; only `off` is accepted. [default: off]
+    /// Tempo's API, over HTTP and gRPC on one socket: searches, traces, TraceQL metrics. [default: 127.0.0.1:3200]
     #[arg(long, value_name = "ADDR", env = "TELELAKE_TEMPO_ADDR")]
     tempo_addr: Option<ListenAddr>,
-    /// As --tempo-addr.
+    /// Jaeger's query APIs, over HTTP and gRPC, port 16686 by custom. [default: off]
     #[arg(long, value_name = "ADDR", env = "TELELAKE_JAEGER_ADDR")]
     jaeger_addr: Option<ListenAddr>,
-    /// As --tempo-addr.
+    /// Spans of Jaeger's clients over gRPC. [default: 127.0.0.1:14250]
+    #[arg(long, value_name = "ADDR", env = "TELELAKE_JAEGER_GRPC_ADDR")]
+    jaeger_grpc_addr: Option<ListenAddr>,
+    /// Spans of Jaeger's clients, Thrift over HTTP. [default: 127.0.0.1:14268]
+    #[arg(long, value_name = "ADDR", env = "TELELAKE_JAEGER_THRIFT_ADDR")]
+    jaeger_thrift_addr: Option<ListenAddr>,
+    /// Spans of Zipkin's clients, and Zipkin's read API. [default: 127.0.0.1:9411]
     #[arg(long, value_name = "ADDR", env = "TELELAKE_ZIPKIN_ADDR")]
     zipkin_addr: Option<ListenAddr>,
     /// Elasticsearch bulk, port 9200 by custom. [default: off]
     #[arg(long, value_name = "ADDR", env = "TELELAKE_ELASTIC_ADDR")]
     elastic_addr: Option<ListenAddr>,
-    /// As --tempo-addr.
+    /// Arrow Flight and Flight SQL. [default: 127.0.0.1:8815]
     #[arg(long, value_name = "ADDR", env = "TELELAKE_FLIGHT_ADDR")]
     flight_addr: Option<ListenAddr>,
-    /// As --tempo-addr.
+    /// Postgres' wire protocol, port 5432 by custom: SQL, read-only; the database is the tenant, the password a token. [default: off]
     #[arg(long, value_name = "ADDR", env = "TELELAKE_POSTGRES_ADDR")]
     postgres_addr: Option<ListenAddr>,
 }
@@ -148,6 +154,8 @@ impl ListenArgs {
             (Dialect::Loki, self.loki_addr),
             (Dialect::Tempo, self.tempo_addr),
             (Dialect::Jaeger, self.jaeger_addr),
+            (Dialect::JaegerGrpc, self.jaeger_grpc_addr),
+            (Dialect::JaegerThrift, self.jaeger_thrift_addr),
             (Dialect::Zipkin, self.zipkin_addr),
             (Dialect::Elastic, self.elastic_addr),
             (Dialect::Flight, self.flight_addr),

@@ -20,6 +20,10 @@ pub(crate) enum Dialect {
     Tempo,
     /// Jaeger's query API.
     Jaeger,
+    /// Spans as Jaeger's collector takes them, over gRPC.
+    JaegerGrpc,
+    /// Spans as Jaeger's collector takes them, Thrift over HTTP.
+    JaegerThrift,
     /// Zipkin's API.
     Zipkin,
     /// Elasticsearch bulk.
@@ -32,7 +36,7 @@ pub(crate) enum Dialect {
 
 impl Dialect {
     /// Every dialect, in the order in which listeners are announced.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Gateway,
         Self::OtlpGrpc,
         Self::OtlpHttp,
@@ -40,6 +44,8 @@ impl Dialect {
         Self::Loki,
         Self::Tempo,
         Self::Jaeger,
+        Self::JaegerGrpc,
+        Self::JaegerThrift,
         Self::Zipkin,
         Self::Elastic,
         Self::Flight,
@@ -56,16 +62,13 @@ impl Dialect {
             Self::Loki => "loki",
             Self::Tempo => "tempo",
             Self::Jaeger => "jaeger",
+            Self::JaegerGrpc => "jaeger-grpc",
+            Self::JaegerThrift => "jaeger-thrift",
             Self::Zipkin => "zipkin",
             Self::Elastic => "elastic",
             Self::Flight => "flight",
             Self::Postgres => "postgres",
         }
-    }
-
-    /// Whether this build answers on it. Turning on another one is an error, not a listener that answers nothing.
-    pub(crate) const fn is_served(self) -> bool {
-        matches!(self, Self::Gateway | Self::OtlpGrpc | Self::OtlpHttp | Self::Prometheus | Self::Loki | Self::Elastic)
     }
 }
 

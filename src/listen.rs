@@ -1,7 +1,8 @@
-//! Sockets: bind, serve HTTP/1.1 and HTTP/2 without TLS on the same port, drain.
+//! Sockets: bind, serve HTTP/1.1 and HTTP/2 without TLS on the same port, or Postgres' protocol on its own, drain.
 //!
 //! ```text
 //! bind all (a taken port ends the start) ─► accept ≤ connections_max ─► hyper ─► router
+//!                                                                  └──► sql::postgres
 //! stop: no more accepts ─► open connections finish what they have ─► after drain_max they are cut off
 //! ```
 
@@ -19,8 +20,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use sql::postgres::Postgres;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ListenConfig, NodeConfig};
@@ -52,13 +55,15 @@ pub(crate) async fn bind_all(config: &ListenConfig, with_tokens: bool) -> Result
     let mut bound = Vec::new();
     for dialect in Dialect::ALL {
         if let ListenAddr::On(address) = config.of(dialect) {
-            bound.push(bind(dialect, address, with_tokens || config.insecure).await?);
+            bound.push(bind(dialect, address, with_tokens || config.insecure, config.insecure).await?);
         }
     }
     Ok(bound)
 }
 
-async fn bind(dialect: Dialect, address: &str, open: bool) -> Result<Bound, Failure> {
+async fn bind(dialect: Dialect, address: &str, open: bool, insecure: bool) -> Result<Bound, Failure> {
+    // A password of Postgres crosses the network as it is, and clients send it there without a second thought.
+    let open = open && (dialect != Dialect::Postgres || insecure);
     let resolved = tokio::net::lookup_host(address)
         .await
         .map_err(|e| Failure::surroundings(format!("cannot resolve the address {address} of {dialect}: {e}")))?;
@@ -66,6 +71,12 @@ async fn bind(dialect: Dialect, address: &str, open: bool) -> Result<Bound, Fail
     if let Some(public) = addresses.iter().find(|a| !a.ip().is_loopback())
         && !open
     {
+        if dialect == Dialect::Postgres {
+            return Err(Failure::usage(format!(
+                "{dialect} would listen on {public}, where its passwords, which are tokens, can be read on their way; listen on 127.0.0.1 \
+                 behind something that speaks TLS, or accept it with --insecure"
+            )));
+        }
         return Err(Failure::usage(format!(
             "{dialect} would listen on {public} for everybody without asking for a token; \
              listen on 127.0.0.1, configure [[auth.tokens]], or accept it with --insecure"
@@ -91,24 +102,7 @@ pub(crate) async fn serve(bound: Bound, router: Router, config: NodeConfig, stop
     let connections = Arc::new(Semaphore::new(config.connections_max));
     let graceful = GracefulShutdown::new();
     let opened = metrics::counter!("telelake_http_connections_total", "dialect" => dialect.name());
-    loop {
-        let accept = async {
-            let permit = Arc::clone(&connections).acquire_owned().await.expect("the semaphore is never closed");
-            (permit, listener.accept().await)
-        };
-        let (permit, accepted) = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = accept => accepted,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                // Out of file handles, most likely: pause instead of spinning, others may close theirs.
-                tracing::warn!(%dialect, %error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
+    while let Some((permit, stream)) = accept(dialect, &listener, &connections, &stop).await {
         opened.increment(1);
         let connection = connection(&builder, stream, router.clone());
         let watched = graceful.watch(connection);
@@ -122,6 +116,55 @@ pub(crate) async fn serve(bound: Bound, router: Router, config: NodeConfig, stop
     drop(listener);
     if tokio::time::timeout(config.drain_max, graceful.shutdown()).await.is_err() {
         tracing::warn!(%dialect, drain_max_s = config.drain_max.as_secs(), "requests still open after the drain time are cut off");
+    }
+}
+
+/// The next connection and its permit; `None` when it is time to stop.
+async fn accept(
+    dialect: Dialect,
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+    stop: &CancellationToken,
+) -> Option<(OwnedSemaphorePermit, TcpStream)> {
+    loop {
+        let accept = async {
+            let permit = Arc::clone(connections).acquire_owned().await.expect("the semaphore is never closed");
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            () = stop.cancelled() => return None,
+            accepted = accept => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => return Some((permit, stream)),
+            Err(error) => {
+                // Out of file handles, most likely: pause instead of spinning, others may close theirs.
+                tracing::warn!(%dialect, %error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Serves Postgres' protocol on `bound` until `stop`, then until the statements that run are done or `drain_max` is over.
+pub(crate) async fn serve_postgres(bound: Bound, postgres: Arc<Postgres>, config: NodeConfig, stop: CancellationToken) {
+    let Bound { dialect, listener, .. } = bound;
+    let connections = Arc::new(Semaphore::new(config.connections_max));
+    let mut sessions = JoinSet::new();
+    while let Some((permit, stream)) = accept(dialect, &listener, &connections, &stop).await {
+        while sessions.try_join_next().is_some() {}
+        let served = Arc::clone(&postgres).serve(stream, stop.clone());
+        sessions.spawn(async move {
+            let _permit = permit;
+            if let Err(error) = served.await {
+                tracing::debug!(%dialect, error = %error, "connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    let ended = async { while sessions.join_next().await.is_some() {} };
+    if tokio::time::timeout(config.drain_max, ended).await.is_err() {
+        tracing::warn!(%dialect, drain_max_s = config.drain_max.as_secs(), "statements still running after the drain time are cut off");
     }
 }
 

@@ -23,12 +23,14 @@ use ingest::receive::loki::LokiState;
 use ingest::receive::otlp::{Converters, OtlpState};
 use ingest::receive::prometheus::PrometheusState;
 use ingest::registry::SeriesRegistry;
-use ingest::{Ingester, NodeRows, RowSink, follow_deletes};
+use ingest::{GeneratingSink, Generator, Ingester, NodeRows, RowSink, follow_deletes};
 use lake::FreshRows;
 use query::Engine;
 use query::logql::LogqlEngine;
 use query::promql::PromqlEngine;
+use query::traceql::TraceqlEngine;
 use sql::SqlEngine;
+use sql::postgres::Postgres;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -36,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::administration::NodeAdministration;
 use crate::config::Config;
+use crate::dialect::Dialect;
 use crate::failure::{Failure, chain};
 use crate::listen::{self, Bound};
 use crate::opened::{self, FolderLock, Opened};
@@ -78,6 +81,11 @@ pub(crate) async fn run(config: Config, runtimes: Runtimes, own_rows: Option<Own
     loops.spawn(Arc::clone(&status).upkeep());
     loops.spawn_on(allocator::upkeep(stop.clone()), &runtimes.background);
     loops.spawn(follow_deletes(Arc::clone(&node.opened.catalog), Arc::clone(&node.series), node.streams()));
+    if let Some(generator) = &node.generator {
+        let writing =
+            background::generate(Arc::clone(generator), Arc::clone(&node.ingester), node.opened.env.clone(), stop.clone());
+        loops.spawn_on(writing, &runtimes.background);
+    }
     if let Some(rows) = own_rows {
         loops.spawn(self_telemetry::write(rows, node.parts.otlp.clone()));
     }
@@ -100,6 +108,7 @@ pub(crate) async fn run(config: Config, runtimes: Runtimes, own_rows: Option<Own
     }
     loops.shutdown().await;
     ended?;
+    node.write_generated().await;
     node.flush().await
 }
 
@@ -107,6 +116,8 @@ pub(crate) async fn run(config: Config, runtimes: Runtimes, own_rows: Option<Own
 struct Node {
     opened: Opened,
     ingester: Arc<Ingester>,
+    /// Counts spans, if that is switched on.
+    generator: Option<Arc<Generator>>,
     series: Arc<SeriesRegistry>,
     parts: Parts,
 }
@@ -123,7 +134,12 @@ impl Node {
         status.watch(Box::new(move || Some(flushing.upgrade()?.rejected()?.to_string())));
         // One registry, whatever protocol a series comes by: its id is the same.
         let series = SeriesRegistry::new(config.series.clone());
-        let prometheus = receivers(config, Arc::clone(&ingester) as _, Arc::clone(&series), &opened.env)?;
+        let generator = generator(config, &ingester, &series, &opened.env);
+        let sink: Arc<dyn RowSink> = match &generator {
+            Some(generator) => GeneratingSink::new(Arc::clone(&ingester) as _, Arc::clone(generator), opened.env.clone()),
+            None => Arc::clone(&ingester) as _,
+        };
+        let prometheus = receivers(config, sink, Arc::clone(&series), &opened.env)?;
         let streams = Arc::clone(prometheus.otlp().convert.resources.seen());
         let fresh: Arc<dyn FreshRows> = Arc::new(NodeRows::new(Arc::clone(&ingester), Arc::clone(&series), streams));
         let engine = Engine::new(Arc::clone(&opened.lake), fresh, opened.env.clone(), config.query.clone())
@@ -131,6 +147,8 @@ impl Node {
         let promql = PromqlEngine::new(Arc::clone(&engine), config.promql.clone(), runtimes.queries.clone())
             .map_err(|e| Failure::usage(chain(&e)))?;
         let logql = LogqlEngine::new(Arc::clone(&engine), config.logql.clone(), runtimes.queries.clone())
+            .map_err(|e| Failure::usage(chain(&e)))?;
+        let traceql = TraceqlEngine::new(Arc::clone(&engine), config.traceql.clone(), runtimes.queries.clone())
             .map_err(|e| Failure::usage(chain(&e)))?;
         let sql = SqlEngine::new(engine, config.sql.clone(), runtimes.queries.clone()).map_err(|e| Failure::usage(chain(&e)))?;
         let loki = loki(config, &prometheus, &opened.env);
@@ -148,16 +166,28 @@ impl Node {
             prometheus,
             api: Api::new(promql, administration, opened.env.clone(), facts, config.prometheus.clone()),
             loki_api: compat::loki::Api::new(logql, opened.env.clone(), administration::loki_facts(config), stop.clone()),
+            tempo_api: compat::tempo::Api::new(Arc::clone(&traceql), opened.env.clone(), env!("CARGO_PKG_VERSION")),
+            jaeger_api: compat::jaeger::Api::new(Arc::clone(&traceql), opened.env.clone()),
+            zipkin_api: compat::zipkin::Api::new(traceql, opened.env.clone()),
             sql,
+            flight_key: key(&opened.env),
             background: runtimes.background.clone(),
             traced: config.log.self_telemetry,
         };
-        Ok(Self { opened, ingester, series, parts })
+        Ok(Self { opened, ingester, generator, series, parts })
     }
 
     /// What its receivers remember of stored streams.
     fn streams(&self) -> Arc<SeenIds> {
         Arc::clone(self.parts.otlp.convert.resources.seen())
+    }
+
+    /// The last values of what was counted from spans: nothing counts any more.
+    async fn write_generated(&self) {
+        let Some(generator) = &self.generator else { return };
+        if let Err(error) = generator.write(&*self.ingester, self.opened.env.now()).await {
+            tracing::warn!(%error, "metrics of spans could not be written for the last time");
+        }
     }
 
     /// The last flush. Running out of time loses nothing: the log has the rows.
@@ -172,6 +202,22 @@ impl Node {
         }
         Ok(())
     }
+}
+
+/// What counts spans, if it is switched on. The log's writer is the node: it is the same after a restart, and another on every node.
+fn generator(config: &Config, ingester: &Ingester, series: &Arc<SeriesRegistry>, env: &Env) -> Option<Arc<Generator>> {
+    let (instance, seed) = (ingester.writer().to_string(), env.entropy.next_u64());
+    let new = || Generator::new(config.generator.clone(), Arc::clone(series), &instance, seed, env.now());
+    config.generator.enabled.then(new)
+}
+
+/// A key that nobody else has and that ends with the process.
+fn key(env: &Env) -> [u8; 32] {
+    let mut key = [0; 32];
+    for bytes in key.chunks_exact_mut(8) {
+        bytes.copy_from_slice(&env.entropy.next_u64().to_le_bytes());
+    }
+    key
 }
 
 /// What the receivers of OTLP and remote write share.
@@ -201,6 +247,11 @@ fn serve_all(bound: Vec<Bound>, parts: &Parts, config: &Config, stop: &Cancellat
     let mut listeners = JoinSet::new();
     for listener in bound {
         announce(&format!("listening {} {}", listener.dialect, listener.address))?;
+        if listener.dialect == Dialect::Postgres {
+            let postgres = Postgres::new(Arc::clone(&parts.sql), Arc::clone(&parts.gate) as _);
+            listeners.spawn(listen::serve_postgres(listener, postgres, config.node.clone(), stop.clone()));
+            continue;
+        }
         let router = routes::of(listener.dialect, parts);
         listeners.spawn(listen::serve(listener, router, config.node.clone(), stop.clone()));
     }

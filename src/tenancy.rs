@@ -1,4 +1,5 @@
-//! Who a request belongs to: the one place where `X-Scope-OrgID` and bearer tokens are read.
+//! Who a request belongs to: the one place where `X-Scope-OrgID` and tokens are read. A token is a bearer token, or the password of
+//! basic authentication, whose user is anybody.
 //!
 //! ```text
 //! request ─► [Gate::admit] ─ TenantId in the request's extensions ─► receivers, SQL, APIs
@@ -10,9 +11,12 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use catalog::TenantId;
 use http::{HeaderMap, StatusCode, header};
 use sha2::{Digest, Sha256};
+use sql::postgres::Admit;
 
 use crate::config::{AuthConfig, TenancyConfig};
 
@@ -43,7 +47,7 @@ pub(crate) enum Refusal {
     #[error("X-Scope-OrgID: {0}")]
     InvalidTenant(String),
     /// Tokens are configured and the request has none that is known.
-    #[error("no valid bearer token: send the header `Authorization: Bearer TOKEN`")]
+    #[error("no valid bearer token: send the header `Authorization: Bearer TOKEN`, or the token as a password")]
     NoToken,
     /// The token is good, but not for this tenant.
     #[error("the token does not cover tenant {0}")]
@@ -90,6 +94,11 @@ impl Gate {
                 Some(TenantId::parse(id).map_err(|e| Refusal::InvalidTenant(e.to_string()))?)
             }
         };
+        self.tenant(token, asked)
+    }
+
+    /// The tenant that `asked` means to the owner of `token`.
+    fn tenant(&self, token: Option<&Token>, asked: Option<TenantId>) -> Result<TenantId, Refusal> {
         let covered = token.and_then(|t| t.tenants.as_deref());
         match (asked, covered) {
             (Some(tenant), Some(covered)) if !covered.contains(&tenant) => Err(Refusal::Forbidden(tenant.to_string())),
@@ -106,8 +115,12 @@ impl Gate {
         if self.tokens.is_empty() {
             return Ok(None);
         }
-        let presented = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-        let presented = presented.and_then(|v| v.strip_prefix("Bearer ")).ok_or(Refusal::NoToken)?;
+        let presented = headers.get(header::AUTHORIZATION).and_then(presented).ok_or(Refusal::NoToken)?;
+        self.known(&presented).map(Some).ok_or(Refusal::NoToken)
+    }
+
+    /// The token that `presented` is.
+    fn known(&self, presented: &str) -> Option<&Token> {
         let digest: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
         // Digests are compared, every one of them: the time taken tells nothing about a token.
         let mut found = None;
@@ -116,13 +129,47 @@ impl Gate {
                 found = Some(token);
             }
         }
-        found.map(Some).ok_or(Refusal::NoToken)
+        found
     }
+}
+
+/// Sessions of Postgres: the password is the token, the database the tenant.
+impl Admit for Gate {
+    fn wants_password(&self) -> bool {
+        !self.tokens.is_empty()
+    }
+
+    fn admit(&self, tenant: Option<TenantId>, password: Option<&str>) -> Result<TenantId, String> {
+        let token = match self.wants_password() {
+            true => {
+                let token = password.and_then(|password| self.known(password));
+                Some(token.ok_or("password authentication failed: the password is a token of the configuration")?)
+            }
+            false => None,
+        };
+        self.tenant(token, tenant).map_err(|refusal| match refusal {
+            Refusal::NoTenant => "no tenant: connect to the database of that name".to_owned(),
+            other => other.to_string(),
+        })
+    }
+}
+
+/// The token in `Authorization: Bearer TOKEN` or `Authorization: Basic base64(user:TOKEN)`. Schemes have no case (RFC 9110, 11.1), and
+/// clients of Flight in Go write base64 without its padding.
+fn presented(authorization: &http::HeaderValue) -> Option<String> {
+    let (scheme, rest) = authorization.to_str().ok()?.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.to_owned());
+    }
+    let pair =
+        scheme.eq_ignore_ascii_case("basic").then(|| STANDARD_NO_PAD.decode(rest.trim().trim_end_matches('=')).ok()).flatten()?;
+    let pair = String::from_utf8(pair).ok()?;
+    pair.split_once(':').map(|(_, password)| password.to_owned())
 }
 
 /// Puts the request's [`TenantId`] into its extensions, or refuses it.
 pub(crate) async fn tenant(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
-    match gate.admit(request.headers()) {
+    match Gate::admit(&gate, request.headers()) {
         Ok(tenant) => {
             request.extensions_mut().insert(tenant);
             next.run(request).await
@@ -172,7 +219,7 @@ mod tests {
         if let Some(token) = token {
             headers.insert(header::AUTHORIZATION, format!("Bearer {token}").parse().expect("header"));
         }
-        let got = gate.admit(&headers);
+        let got = Gate::admit(gate, &headers);
         let got = got.as_ref().map(TenantId::as_str).map_err(|r| r.status().as_u16());
         assert_eq!(got, expected, "{tenant:?} {token:?}");
     }
@@ -187,6 +234,28 @@ mod tests {
         let on = gate(true, &[]);
         check(&on, None, None, Err(401));
         check(&on, Some("team-a"), None, Ok("team-a"));
+    }
+
+    #[test]
+    fn databases_are_tenants_and_passwords_tokens() {
+        #[track_caller]
+        fn check(gate: &Gate, tenant: Option<&str>, password: Option<&str>, expected: Option<&str>) {
+            let asked = tenant.map(|id| TenantId::parse(id).expect("tenant"));
+            let got = Admit::admit(gate, asked, password);
+            assert_eq!(got.as_ref().ok().map(TenantId::as_str), expected, "{tenant:?} {password:?} {got:?}");
+        }
+        let open = gate(false, &[]);
+        assert!(!open.wants_password());
+        check(&open, None, None, Some("anonymous"));
+        check(&open, Some("a"), Some("whatever"), Some("a"));
+        check(&gate(true, &[]), None, None, None);
+        let guarded = gate(false, &[("s1", &["a"]), ("s2", &["a", "b"])]);
+        assert!(guarded.wants_password());
+        check(&guarded, Some("a"), None, None);
+        check(&guarded, Some("a"), Some("wrong"), None);
+        check(&guarded, None, Some("s1"), Some("a"));
+        check(&guarded, Some("b"), Some("s1"), None);
+        check(&guarded, Some("b"), Some("s2"), Some("b"));
     }
 
     #[test]

@@ -13,10 +13,14 @@ const BINARY: &str = env!("CARGO_BIN_EXE_telelake");
 /// A node that is not up, or not down, after that long never will be. Nothing is measured with it.
 const GIVE_UP: Duration = Duration::from_secs(60);
 
+/// What a node listens for without being told.
+const SERVED: [&str; 10] =
+    ["gateway", "otlp-grpc", "otlp-http", "prometheus", "loki", "tempo", "jaeger-grpc", "jaeger-thrift", "zipkin", "flight"];
+
 fn serve(data: &Path) -> Command {
     let mut command = Command::new(BINARY);
     command.arg("serve").arg("--data").arg(data).env_remove("RUST_LOG");
-    for dialect in ["gateway", "otlp-grpc", "otlp-http", "prometheus", "loki"] {
+    for dialect in SERVED {
         command.args([format!("--{dialect}-addr"), "127.0.0.1:0".to_owned()]);
     }
     command
@@ -112,7 +116,7 @@ fn an_empty_folder_becomes_a_node_that_stops_when_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let node = Node::start(serve(&folder.path().join("new")));
     let dialects: Vec<_> = node.said.iter().map(|l| l.split(' ').nth(1).unwrap_or_default()).collect();
-    assert_eq!(dialects, ["gateway", "otlp-grpc", "otlp-http", "prometheus", "loki"]);
+    assert_eq!(dialects, SERVED);
     assert!(node.said.iter().all(|l| l.starts_with("listening ") && !l.ends_with(":0")), "{:?}", node.said);
     for path in ["/-/healthy", "/-/ready", "/ready", "/metrics", "/api/v1/status/buildinfo"] {
         assert_eq!(node.get(path).0, 200, "{path}");
@@ -154,7 +158,7 @@ fn a_taken_port_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let taken = TcpListener::bind("127.0.0.1:0").expect("binds");
     let address = taken.local_addr().expect("an address").to_string();
-    for dialect in ["otlp-http", "prometheus", "loki"] {
+    for dialect in ["otlp-http", "prometheus", "loki", "tempo", "zipkin"] {
         let flag = format!("--{dialect}-addr");
         let off = format!("{flag} off");
         refused(serve(folder.path()).args([&flag, &address]), 3, &[dialect, &address, "in use", &flag, &off]);
@@ -233,7 +237,9 @@ fn wrong_settings_are_named() {
     refused(&mut with("[listen]\ngatway = \"off\"\n"), 2, &["listen.gatway", "did you mean gateway?"]);
     refused(&mut with("[node]\ndrain_max = \"1h\"\n"), 2, &["node.drain_max is 3600", "between 0 and 600"]);
     refused(&mut with("[node\n"), 2, &["line 1"]);
-    refused(serve(folder.path()).args(["--tempo-addr", "127.0.0.1:0"]), 2, &["dialect tempo is not served by this build yet"]);
+    let digest = "0".repeat(64);
+    let tokens = format!("[[auth.tokens]]\nsha256 = \"{digest}\"\ntenants = [\"a\"]\n");
+    refused(with(&tokens).args(["--postgres-addr", "0.0.0.0:0"]), 2, &["0.0.0.0:0", "passwords", "--insecure"]);
     refused(serve(folder.path()).args(["--gateway-addr", "0.0.0.0:0"]), 2, &["0.0.0.0:0", "--insecure"]);
     refused(serve(folder.path()).args(["--config", "/nowhere.toml"]), 2, &["/nowhere.toml"]);
     refused(serve(folder.path()).args(["--store", "ftp://host/"]), 3, &["ftp", "s3://"]);

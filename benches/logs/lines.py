@@ -48,7 +48,7 @@ class Lines:
         return f"{stream['level'].upper()} [{fields['request_id']}] {words} ({fields['path']} {status})"
 
     def push(self, per_push, rare):
-        """A push body as Loki's JSON, and the bytes of its lines. `rare`: whether one line has the rare needle."""
+        """Streams of a push, each with its labels and its lines by time, and the bytes of its lines. `rare`: whether one has the rare needle."""
         by_stream, size = {}, 0
         rare_at = self.random.randrange(per_push) if rare else -1
         for i in range(per_push):
@@ -56,6 +56,46 @@ class Lines:
             line = self.line(self.streams[at], i == rare_at)
             size += len(line)
             self.at_ns += self.spacing_ns
-            by_stream.setdefault(at, []).append([str(self.at_ns), line])
-        streams = [{"stream": self.streams[at], "values": values} for at, values in by_stream.items()]
-        return json.dumps({"streams": streams}).encode(), size
+            by_stream.setdefault(at, []).append((self.at_ns, line))
+        return [(self.streams[at], values) for at, values in by_stream.items()], size
+
+
+def as_json(streams):
+    """A push body."""
+    streams = [{"stream": labels, "values": [[str(at_ns), line] for at_ns, line in values]} for labels, values in streams]
+    return json.dumps({"streams": streams}).encode()
+
+
+def varint(number):
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def field(number, content):
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def as_protobuf(streams):
+    """A push body, compressed with snappy."""
+    out = []
+    for labels, values in streams:
+        text = "{" + ", ".join(f"{name}={json.dumps(value)}" for name, value in sorted(labels.items())) + "}"
+        entries = b"".join(
+            field(2, field(1, b"\x08" + varint(at_ns // 10**9) + b"\x10" + varint(at_ns % 10**9)) + field(2, line.encode()))
+            for at_ns, line in values)
+        out.append(field(1, field(1, text.encode()) + entries))
+    return snappy(b"".join(out))
+
+
+def snappy(raw):
+    try:
+        import cramjam
+        return bytes(cramjam.snappy.compress_raw(raw))
+    except ImportError:
+        # Literals only: as valid, and larger.
+        pieces = (raw[at:at + 60] for at in range(0, len(raw), 60))
+        return varint(len(raw)) + b"".join(bytes([len(piece) - 1 << 2]) + piece for piece in pieces)

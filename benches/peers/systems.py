@@ -266,7 +266,8 @@ class Telelake(System):
     def arguments(self):
         return [
             "serve", f"--data={self.data}", "--gateway-addr=127.0.0.1:0", "--prometheus-addr=127.0.0.1:0",
-            "--otlp-grpc-addr=off", "--otlp-http-addr=off", "--loki-addr=off", *TELELAKE_ARGUMENTS,
+            "--otlp-grpc-addr=off", "--otlp-http-addr=off", "--loki-addr=off", "--flight-addr=off",
+            "--jaeger-grpc-addr=off", "--jaeger-thrift-addr=off", "--zipkin-addr=off", "--tempo-addr=off", *TELELAKE_ARGUMENTS,
         ]  # fmt: skip
 
     def version(self):

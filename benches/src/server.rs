@@ -39,18 +39,11 @@ impl Server {
             None => Command::new(binary),
         };
         command.arg("serve").arg("--data").arg(data).args(["--gateway-addr", "127.0.0.1:0"]);
-        command
-            .args([
-                "--otlp-http-addr",
-                "127.0.0.1:0",
-                "--otlp-grpc-addr",
-                "off",
-                "--prometheus-addr",
-                "off",
-                "--loki-addr",
-                "off",
-            ])
-            .args(more);
+        command.args(["--otlp-http-addr", "127.0.0.1:0"]);
+        for dialect in ["otlp-grpc", "prometheus", "loki", "jaeger-grpc", "jaeger-thrift", "zipkin", "tempo", "flight"] {
+            command.arg(format!("--{dialect}-addr=off"));
+        }
+        command.args(more);
         let started = Instant::now();
         let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("starting {}", binary.display()))?;
         let stdout = child.stdout.take().context("stdout was piped")?;

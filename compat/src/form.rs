@@ -88,6 +88,11 @@ impl Form {
         self.pairs.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
+    /// All of them, those of the body first.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The first value of `name` in the URL, whatever the body says.
     pub(crate) fn in_url(&self, name: &str) -> &str {
         self.pairs[self.of_body..].iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)
@@ -117,7 +122,7 @@ pub(crate) fn parse_bool(text: &str) -> Result<bool, String> {
 }
 
 /// Undoes percent encoding; `+` is a space. Bytes that are no UTF-8 become replacement characters.
-fn unescape(encoded: &[u8]) -> Result<String, String> {
+pub(crate) fn unescape(encoded: &[u8]) -> Result<String, String> {
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut rest = encoded;
     while let [byte, tail @ ..] = rest {

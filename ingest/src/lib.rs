@@ -21,12 +21,14 @@ pub mod wire;
 mod buffer;
 mod dedup;
 pub mod flush;
+pub mod generator;
 pub mod ingester;
 pub mod settle;
 pub mod wal;
 
 pub use config::IngestConfig;
 pub use error::{Error, Result};
+pub use generator::{GeneratingSink, Generator};
 pub use ingester::Ingester;
 pub use settle::{NodeRows, follow_deletes};
 pub use sink::{Append, Appended, RowSink};

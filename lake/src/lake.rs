@@ -13,6 +13,7 @@ use crate::cache::{Caches, Reuse};
 use crate::config::LakeConfig;
 use crate::dictionary::Dictionaries;
 use crate::error::Result;
+use crate::index::IndexReader;
 use crate::predicate::Predicate;
 use crate::scan::{self, RowGroup, ScanSpec};
 use crate::series::SeriesIndex;
@@ -143,6 +144,14 @@ impl Lake {
     pub async fn row_groups(&self, file: &FileEntry) -> Result<Vec<RowGroup>> {
         let footer = self.caches.footer(self.store.as_ref(), file).await?;
         Ok(scan::outline(file, &footer))
+    }
+
+    /// The index section of `file`, if it has one.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn index(&self, file: &FileEntry) -> Result<Option<Arc<IndexReader>>> {
+        self.caches.index(self.store.as_ref(), file).await
     }
 
     /// The `files` that may hold rows in `time` that match `predicate`, by manifest statistics alone. No I/O.

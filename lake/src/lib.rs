@@ -37,5 +37,5 @@ pub use config::LakeConfig;
 pub use error::{Error, Result};
 pub use fresh::{FreshCapture, FreshGeneration, FreshRows, FreshVersion, NoFreshRows, Settled};
 pub use lake::{BatchStream, Lake};
-pub use predicate::{ColumnTest, Predicate, Scalar, Test};
+pub use predicate::{ColumnTest, Predicate, Scalar, Test, TextTest};
 pub use scan::{ScanMetrics, ScanSpec};

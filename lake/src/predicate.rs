@@ -3,6 +3,21 @@
 //! A predicate only prunes (files by manifest, row groups and pages by statistics, blocks by the index section). It may let rows
 //! through that do not match; it never drops one that does. The caller filters again.
 
+use std::fmt::Debug;
+
+use arrow::array::StringArray;
+use arrow::buffer::BooleanBuffer;
+
+/// Tells by their texts which rows a reader wants, before other columns of these rows are decoded. Unlike a [`Predicate`] it is exact: no other row
+/// is delivered.
+pub trait TextTest: Send + Sync + Debug {
+    /// The column of texts, one that has no nulls.
+    fn column(&self) -> &str;
+
+    /// Of each of `texts`, whether its row is wanted. Rows come in file order, each once, but for those that a [`Predicate`] rules out.
+    fn passes(&self, texts: &StringArray) -> BooleanBuffer;
+}
+
 /// A constant to compare a column with. Timestamps are nanoseconds whatever the column's unit.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scalar {
@@ -29,6 +44,8 @@ pub enum Test {
     Contains(String),
     /// The map column has this value under this key.
     KeyIs(String, Scalar),
+    /// A log row has attributes, of its own or of its scope; the test's own column says nothing.
+    HasAttributes,
     /// One of these passes, on whatever columns; the test's own column says nothing.
     AnyOf(Vec<ColumnTest>),
 }
@@ -46,6 +63,11 @@ impl ColumnTest {
     /// That one of `tests` passes.
     pub fn any_of(tests: Vec<ColumnTest>) -> Self {
         Self { column: String::new(), test: Test::AnyOf(tests) }
+    }
+
+    /// That a log row has attributes.
+    pub fn has_attributes() -> Self {
+        Self { column: String::new(), test: Test::HasAttributes }
     }
 }
 

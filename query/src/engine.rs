@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use catalog::manifest::SnapshotId;
 use catalog::{Env, TenantId, Timestamp};
+use datafusion::catalog::TableFunction;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -15,12 +16,15 @@ use crate::config::{QueryConfig, QueryLimits};
 use crate::error::{Error, Result};
 use crate::functions::Functions;
 use crate::interrupt::{Interruptible, StopFlag};
+use crate::logql::table::LogqlFunction;
 use crate::memory::{NodePool, QueryPool};
-use crate::namespace::{CATALOG, Namespace, SCHEMA};
-use crate::promql::table::{Language, PromqlFunction};
+use crate::namespace::{Namespace, SCHEMA, SessionExtras};
+use crate::promql::table::PromqlFunction;
 use crate::scan::lookup::DictionaryCache;
 use crate::stores::NoStores;
+use crate::traceql::table::{TraceFunction, TraceqlFunction};
 use crate::view::View;
+use crate::{logql, promql, traceql};
 
 /// Answers queries over a lake and the rows that are not in files yet. One per process.
 #[derive(Debug)]
@@ -32,7 +36,9 @@ pub struct Engine {
     functions: Functions,
     memory: Arc<NodePool>,
     dictionaries: Arc<DictionaryCache>,
-    promql: OnceLock<Arc<Language>>,
+    promql: OnceLock<Arc<promql::table::Language>>,
+    logql: OnceLock<Arc<logql::table::Language>>,
+    traceql: OnceLock<Arc<traceql::table::Language>>,
 }
 
 /// The session of one query: a DataFusion context that knows one view.
@@ -53,8 +59,8 @@ impl Engine {
         config.validate()?;
         let memory = NodePool::new(config.node_memory_bytes_max);
         let dictionaries = DictionaryCache::new(config.dictionary_cache_bytes);
-        let (functions, promql) = (Functions::new(), OnceLock::new());
-        Ok(Arc::new(Self { lake, fresh, env, functions, memory, dictionaries, config, promql }))
+        let (functions, promql, logql, traceql) = (Functions::new(), OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Ok(Arc::new(Self { lake, fresh, env, functions, memory, dictionaries, config, promql, logql, traceql }))
     }
 
     /// The settings.
@@ -68,8 +74,18 @@ impl Engine {
     }
 
     /// Sessions have the table function `promql` from now on. Once is enough: the first language stays.
-    pub(crate) fn speak(&self, language: Language) {
+    pub(crate) fn speak_promql(&self, language: promql::table::Language) {
         let _known = self.promql.set(Arc::new(language));
+    }
+
+    /// Sessions have the table function `logql` from now on. Once is enough: the first language stays.
+    pub(crate) fn speak_logql(&self, language: logql::table::Language) {
+        let _known = self.logql.set(Arc::new(language));
+    }
+
+    /// Sessions have the table functions `traceql` and `trace` from now on. Once is enough: the first language stays.
+    pub(crate) fn speak_traceql(&self, language: traceql::table::Language) {
+        let _known = self.traceql.set(Arc::new(language));
     }
 
     /// The lake that it reads.
@@ -100,6 +116,14 @@ impl Engine {
         self.session_over(self.view(tenant, limits))
     }
 
+    /// A session as [`Engine::session`] makes it, which has `extras` beside the tenant's tables.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub fn session_with(&self, tenant: &TenantId, limits: QueryLimits, extras: Arc<dyn SessionExtras>) -> Result<Session> {
+        self.session_of(self.view(tenant, limits), Some(extras))
+    }
+
     /// A session over the files as they were at `snapshot`; rows that were not in files then are not seen.
     ///
     /// # Errors
@@ -114,6 +138,10 @@ impl Engine {
     /// # Errors
     /// [`Error::Internal`].
     pub(crate) fn session_over(&self, view: Arc<View>) -> Result<Session> {
+        self.session_of(view, None)
+    }
+
+    fn session_of(&self, view: Arc<View>, extras: Option<Arc<dyn SessionExtras>>) -> Result<Session> {
         let pool = QueryPool::new(view.limits().memory_bytes_max, Arc::clone(&self.memory));
         let disk = match &self.config.spill_dir {
             Some(dir) => DiskManagerBuilder::default()
@@ -128,19 +156,45 @@ impl Engine {
             .build_arc()
             .map_err(Error::from)?;
         let stop = StopFlag::default();
-        let builder = SessionStateBuilder::new()
-            .with_config(self.session_config())
+        let mut builder = SessionStateBuilder::new()
+            .with_config(self.session_config(Namespace::name(extras.as_deref())))
             .with_runtime_env(runtime)
             .with_physical_optimizer_rule(Arc::new(Interruptible(stop.clone())))
-            .with_catalog_list(Arc::new(Namespace::new(Arc::clone(&view))));
-        let promql = self.promql.get().map(|language| PromqlFunction::new(Arc::clone(&view), Arc::clone(language), stop.clone()));
-        let state = self.functions.install(builder, promql).build();
-        Ok(Session { context: SessionContext::new_with_state(state), view, pool, started: self.env.now(), stop })
+            .with_catalog_list(Arc::new(Namespace::new(Arc::clone(&view), extras.clone())));
+        if let Some(planner) = extras.as_ref().and_then(|extras| extras.type_planner()) {
+            builder = builder.with_type_planner(planner);
+        }
+        let started = self.env.now();
+        let languages = self.languages(&view, &stop, started);
+        let state = self.functions.install(builder, languages).map_err(Error::from)?;
+        let context = SessionContext::new_with_state(state);
+        if let Some(extras) = &extras {
+            extras.install(&context).map_err(Error::from)?;
+        }
+        Ok(Session { context, view, pool, started, stop })
     }
 
-    fn session_config(&self) -> SessionConfig {
+    /// The languages that are spoken, as table functions of one session.
+    fn languages(&self, view: &Arc<View>, stop: &StopFlag, started: Timestamp) -> Vec<TableFunction> {
+        let promql = self.promql.get().map(|language| {
+            let function = PromqlFunction::new(Arc::clone(view), Arc::clone(language), stop.clone());
+            TableFunction::new(promql::table::NAME.to_owned(), Arc::new(function))
+        });
+        let logql = self.logql.get().map(|language| {
+            let function = LogqlFunction::new(Arc::clone(view), Arc::clone(language), stop.clone(), started.as_nanos());
+            TableFunction::new(logql::table::NAME.to_owned(), Arc::new(function))
+        });
+        let traceql = self.traceql.get().map(|language| {
+            let function = TraceqlFunction::new(Arc::clone(view), Arc::clone(language), stop.clone());
+            let trace = TableFunction::new(traceql::table::TRACE.to_owned(), Arc::new(TraceFunction(Arc::clone(view))));
+            [TableFunction::new(traceql::table::NAME.to_owned(), Arc::new(function)), trace]
+        });
+        promql.into_iter().chain(logql).chain(traceql.into_iter().flatten()).collect()
+    }
+
+    fn session_config(&self, catalog: &str) -> SessionConfig {
         let mut config = SessionConfig::new()
-            .with_default_catalog_and_schema(CATALOG, SCHEMA)
+            .with_default_catalog_and_schema(catalog, SCHEMA)
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
             .with_target_partitions(self.config.target_partitions())

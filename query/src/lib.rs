@@ -12,6 +12,7 @@
 //! - Every limit that is hit is an error with the limit's name.
 
 pub mod admission;
+mod arguments;
 pub mod config;
 mod deletes;
 pub mod engine;
@@ -27,6 +28,7 @@ pub mod scan;
 mod stores;
 mod system;
 mod tables;
+pub mod traceql;
 mod version;
 pub mod view;
 
@@ -34,5 +36,7 @@ pub use config::{QueryConfig, QueryLimits};
 pub use deletes::DeleteSelectors;
 pub use engine::{Engine, Session};
 pub use error::{Error, Result};
+pub use functions::json_as_text;
 pub use interrupt::StopFlag;
+pub use namespace::SessionExtras;
 pub use view::View;

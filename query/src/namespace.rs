@@ -1,13 +1,17 @@
-//! The names that a session knows: `telelake.public` with the tenant's tables and `telelake.system`.
+//! The names that a session knows: `telelake.public` with the tenant's tables and `telelake.system`; and what [`SessionExtras`] adds.
 //!
 //! # Invariants
-//! - Everything here belongs to one [`View`], so to one tenant. There is no way to register anything else.
+//! - Everything here belongs to one [`View`], so to one tenant. There is no way to register anything else, but for the schemas that
+//!   whoever makes the session hands in, which hold no rows of a tenant.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::common::Result;
+use datafusion::logical_expr::planner::TypePlanner;
+use datafusion::prelude::SessionContext;
 
 use crate::scan::LakeTable;
 use crate::system;
@@ -21,15 +25,38 @@ pub const SCHEMA: &str = "public";
 /// The schema of the lake's own tables.
 pub const SYSTEM: &str = "system";
 
+/// What a session has beside the tenant's tables, for whoever speaks SQL as another system does.
+pub trait SessionExtras: Debug + Send + Sync {
+    /// The name of the catalog, in place of [`CATALOG`].
+    fn catalog(&self) -> &str;
+
+    /// Names of further schemas.
+    fn schema_names(&self) -> Vec<String>;
+
+    /// A further schema. It must hold nothing that belongs to a tenant.
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>>;
+
+    /// How SQL's type names are read that are not standard.
+    fn type_planner(&self) -> Option<Arc<dyn TypePlanner>>;
+
+    /// Adds functions, and may wrap those that are there.
+    ///
+    /// # Errors
+    /// DataFusion refuses one of them.
+    fn install(&self, context: &SessionContext) -> Result<()>;
+}
+
 /// The list with the one catalog.
 #[derive(Debug)]
 pub(crate) struct Namespace {
     view: Arc<View>,
+    extras: Option<Arc<dyn SessionExtras>>,
 }
 
 #[derive(Debug)]
 struct TenantCatalog {
     view: Arc<View>,
+    extras: Option<Arc<dyn SessionExtras>>,
 }
 
 #[derive(Debug)]
@@ -43,8 +70,13 @@ struct System {
 }
 
 impl Namespace {
-    pub(crate) fn new(view: Arc<View>) -> Self {
-        Self { view }
+    pub(crate) fn new(view: Arc<View>, extras: Option<Arc<dyn SessionExtras>>) -> Self {
+        Self { view, extras }
+    }
+
+    /// What the one catalog is called.
+    pub(crate) fn name(extras: Option<&dyn SessionExtras>) -> &str {
+        extras.map_or(CATALOG, SessionExtras::catalog)
     }
 }
 
@@ -54,17 +86,19 @@ impl CatalogProviderList for Namespace {
     }
 
     fn catalog_names(&self) -> Vec<String> {
-        vec![CATALOG.to_owned()]
+        vec![Self::name(self.extras.as_deref()).to_owned()]
     }
 
     fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
-        (name == CATALOG).then(|| Arc::new(TenantCatalog { view: Arc::clone(&self.view) }) as Arc<dyn CatalogProvider>)
+        let catalog = || TenantCatalog { view: Arc::clone(&self.view), extras: self.extras.clone() };
+        (name == Self::name(self.extras.as_deref())).then(|| Arc::new(catalog()) as Arc<dyn CatalogProvider>)
     }
 }
 
 impl CatalogProvider for TenantCatalog {
     fn schema_names(&self) -> Vec<String> {
-        vec![SCHEMA.to_owned(), SYSTEM.to_owned()]
+        let own = [SCHEMA.to_owned(), SYSTEM.to_owned()];
+        own.into_iter().chain(self.extras.iter().flat_map(|extras| extras.schema_names())).collect()
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
@@ -72,7 +106,7 @@ impl CatalogProvider for TenantCatalog {
         match name {
             SCHEMA => Some(Arc::new(Public { view })),
             SYSTEM => Some(Arc::new(System { view })),
-            _ => None,
+            _ => self.extras.as_ref()?.schema(name),
         }
     }
 }

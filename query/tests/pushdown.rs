@@ -18,7 +18,9 @@ use support::{NEW_YEAR_MS, World, cells, draw, ns, run, sample, series, tenant};
 async fn oracle(world: &World, table: &str) -> SessionContext {
     let session = world.session(&tenant("a"));
     let rows: Vec<RecordBatch> = run(&session, &format!("SELECT * FROM {table}")).await.unwrap();
-    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+    let mut context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+    datafusion_functions_json::register_all(&mut context).unwrap();
+    context.register_udf((**session.state().scalar_functions().get("logfmt_get").unwrap()).clone());
     let schema = session.context().table(table).await.unwrap().schema().as_arrow().clone();
     context.register_table(table, Arc::new(MemTable::try_new(Arc::new(schema), vec![rows]).unwrap())).unwrap();
     context
@@ -64,6 +66,17 @@ fn log_filter() -> impl Strategy<Value = String> {
         (0..9i64).prop_map(|n| format!("body = 'line {n}'")),
         (0..9i64).prop_map(|n| format!("strpos(body, '{n}') > 0")),
         (0..9i64).prop_map(|n| format!("body ~ '{n}$'")),
+        (0..9i64).prop_map(|n| format!("body ~ '^(line 1{n}|line {n}.)$'")),
+        (0..9i64).prop_map(|n| format!("regexp_like(body, '(?i)LINE {n}')")),
+        (0..9i64).prop_map(|n| format!("regexp_like(body, 'word{n}{n}+ (alpha|omega)')")),
+        (0..9i64).prop_map(|n| format!("body IN ('line {n}', 'line 1{n}', 'none')")),
+        (0..9i64).prop_map(|n| format!("body LIKE '%word{n}{n}%omega'")),
+        (0..9i64).prop_map(|n| format!("json_get_str(body, 'word') = 'text{n}'")),
+        (0..9i64).prop_map(|n| format!("(body ->> 'word') = 'text{n}'")),
+        (0..9i64).prop_map(|n| format!("json_get_int(body, 'number') = {n}")),
+        Just("json_contains(body, 'word')".to_owned()),
+        Just("json_contains(body, 'number')".to_owned()),
+        (0..9i64).prop_map(|n| format!("logfmt_get(body, 'key') = 'v{n}'")),
         (0..3i64).prop_map(|n| format!("severity_number >= {n}")),
         (0..3i64).prop_map(|n| format!("severity_number IN ({n}, 7)")),
         (0..4i64).prop_map(|n| format!("attributes['n'] = '{n}'")),
@@ -136,9 +149,16 @@ fn logs_answer_as_a_plain_table() {
         world.commit(&a, Table::Streams, Value::from(streams.collect::<Vec<_>>())).await;
         let resources = (0..2).map(|r| json!({"resource_id": r, "ts": ns(0), "service": "s", "attrs_str": {"host": format!("h{r}")}}));
         world.commit(&a, Table::Resources, Value::from(resources.collect::<Vec<_>>())).await;
+        // Escapes write what no other text has in it.
+        let body = |i: i64| match i % 7 {
+            0 => format!(r#"{{"word": "text{}", "number": {}}}"#, i % 9, i % 5),
+            1 => format!(r#"{{"wor\u0064": "te\u0078t{}"}}"#, i % 9),
+            2 => format!("word{0}{0}{0} {1} key=v{0}", i / 7 % 9, if i % 2 == 0 { "alpha" } else { "omega" }),
+            _ => format!("line {i}"),
+        };
         let log = |i: i64| {
             let mut row = json!({"service": format!("s{}", i % 4), "stream_id": i % 4, "ts": ns(i * 37), "seq": i, "level": "info",
-                "body": format!("line {i}"), "severity_number": i % 3, "resource_id": if i % 5 == 0 { Value::Null } else { json!(i % 3) },
+                "body": body(i), "severity_number": i % 3, "resource_id": if i % 5 == 0 { Value::Null } else { json!(i % 3) },
                 "trace_id": if i % 2 == 0 { json!(format!("{:02x}", i % 4).repeat(16)) } else { Value::Null }});
             match i % 4 {
                 0 => row["attrs_str"] = json!({"n": (i % 3).to_string()}),
@@ -163,4 +183,37 @@ fn logs_answer_as_a_plain_table() {
     };
     runner.run(&log_filter(), check).unwrap();
     assert_eq!(NEW_YEAR_MS % 7_200_000, 0, "rows fall into known slices");
+}
+
+#[tokio::test]
+async fn texts_of_bodies_reach_the_scan() {
+    let world = World::new().await;
+    let a = tenant("a");
+    let row = json!({"service": "s", "stream_id": 1, "ts": ns(0), "seq": 0, "level": "info", "body": "x"});
+    world.commit(&a, Table::Logs, json!([row])).await;
+    let check = async |filter: &str, expected: &str| {
+        let plan = world.sql(&a, &format!("EXPLAIN SELECT ts FROM logs WHERE {filter}")).await;
+        assert!(plan.contains(&format!("predicate=[{expected}]")), "{filter} {expected}\n{plan}");
+    };
+    check("body LIKE '%refused%by peer'", r#"body contains "refused" and body contains "by peer""#).await;
+    check(
+        "body ~ '(timeout|refused) by peer.*x'",
+        r#" any of (body contains "timeout", body contains "refused") and body contains " by peer""#,
+    )
+    .await;
+    check("regexp_like(body, 'code=[0-9]+')", r#"body contains "code=""#).await;
+    check("body = 'refused'", r#"body in ("refused") and body contains "refused""#).await;
+    check(
+        "body IN ('refused', 'timeout')",
+        r#"body in ("refused", "timeout") and  any of (body contains "refused", body contains "timeout")"#,
+    )
+    .await;
+    check("(body LIKE '%timeout%' OR service = 'db')", r#" any of (body contains "timeout", service in ("db"))"#).await;
+    let json = r#" any of (body contains "status", body contains "\\u00")"#;
+    check("json_contains(body, 'status')", json).await;
+    check("json_get_int(body, 'status') = 5", json).await;
+    let value = r#" any of (body contains "broken", body contains "\\u00")"#;
+    check("json_get_str(body, 'status') = 'broken'", &format!("{json} and {value}")).await;
+    check("(body ->> 'status') = 'broken'", &format!("{json} and {value}")).await;
+    check("trace_id = '000102030405060708090a0b0c0d0e0f'", "trace_id in (000102030405060708090a0b0c0d0e0f)").await;
 }

@@ -16,13 +16,8 @@ use arrow::datatypes::SchemaRef;
 use catalog::TenantId;
 use catalog::manifest::SnapshotId;
 use datafusion::common::ParamValues;
-use datafusion::dataframe::DataFrame;
-use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::context::SQLOptions;
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::sql::parser::{ExplainStatement, Statement};
 use futures::StreamExt;
-use query::{Engine, QueryLimits, Session};
+use query::{Engine, Session, SessionExtras};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -31,8 +26,9 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::config::SqlConfig;
-use crate::edge::{edge_batch, edge_schema};
+use crate::edge::{Times, edge_batch};
 use crate::error::{Error, Result};
+use crate::plan;
 use crate::running::{Listed, Running};
 use crate::statement::{self, Checked};
 use query::admission::Admission;
@@ -44,9 +40,9 @@ const IN_FLIGHT: usize = 2;
 #[derive(Debug)]
 pub struct SqlEngine {
     engine: Arc<Engine>,
-    config: SqlConfig,
-    runtime: Handle,
-    admission: Arc<Admission>,
+    pub(crate) config: SqlConfig,
+    pub(crate) runtime: Handle,
+    pub(crate) admission: Arc<Admission>,
     running: Arc<Running>,
 }
 
@@ -67,6 +63,14 @@ pub struct SqlRequest {
     pub max_bytes_scanned: Option<u64>,
     /// Run the query and answer with its plan and what each operator did.
     pub explain_analyze: bool,
+    /// The schema that names without one belong to; `None`: `public`.
+    pub schema: Option<String>,
+    /// How times of the answer are typed.
+    pub times: Times,
+    /// What the query is part of: [`SqlEngine::cancel_flight`] ends all that have it.
+    pub flight: Option<Uuid>,
+    /// Schemas and functions beside those that every session has; not together with `snapshot`.
+    pub extras: Option<Arc<dyn SessionExtras>>,
 }
 
 /// What a query used.
@@ -114,14 +118,26 @@ struct Counted {
     whole: AtomicBool,
 }
 
+/// When a query must be done.
 #[derive(Debug, Clone, Copy)]
-struct Deadline {
-    at: Instant,
+pub(crate) struct Deadline {
+    pub(crate) at: Instant,
     timeout: Duration,
 }
 
 impl Deadline {
-    fn passed(self) -> Error {
+    /// From now on: what `request` asks for, within what `config` allows.
+    pub(crate) fn of(request: &SqlRequest, config: &SqlConfig) -> Self {
+        let timeout = request.timeout.unwrap_or(config.timeout).min(config.timeout);
+        Self { at: Instant::now() + timeout, timeout }
+    }
+
+    /// When a plan that keeps its thread busy is given up: the task of a query minds the deadline itself.
+    pub(crate) fn grace(self) -> Instant {
+        self.at + Duration::from_millis(250)
+    }
+
+    pub(crate) fn passed(self) -> Error {
         Error::Timeout { seconds: self.timeout.as_secs_f64() }
     }
 }
@@ -157,6 +173,11 @@ impl SqlEngine {
         self.running.cancel(tenant, id)
     }
 
+    /// Ends the queries of `tenant` that are part of `flight`; how many there were.
+    pub fn cancel_flight(&self, tenant: &TenantId, flight: Uuid) -> usize {
+        self.running.cancel_flight(tenant, flight)
+    }
+
     /// Starts a query and waits for its first sign: the schema of its answer, or why there is none.
     ///
     /// # Errors
@@ -170,9 +191,8 @@ impl SqlEngine {
     pub async fn execute_as(&self, id: Uuid, tenant: &TenantId, request: SqlRequest) -> Result<QueryStream> {
         let started = Instant::now();
         let checked = statement::check(&request.text)?;
-        let timeout = request.timeout.unwrap_or(self.config.timeout).min(self.config.timeout);
-        let deadline = Deadline { at: started + timeout, timeout };
-        let (listed, token) = self.running.list(id, tenant);
+        let deadline = Deadline::of(&request, &self.config);
+        let (listed, token) = self.running.list(id, tenant, request.flight);
         let (ready, planned) = oneshot::channel();
         let (sender, batches) = mpsc::channel(IN_FLIGHT);
         let counted = Arc::new(Counted::default());
@@ -192,8 +212,7 @@ impl SqlEngine {
         };
         metrics::counter!("telelake_sql_queries_total").increment(1);
         let task = AbortOnDropHandle::new(self.runtime.spawn(work.run(checked, ready, sender)));
-        // The task minds the deadline itself; this one is for a plan that keeps its thread busy.
-        match tokio::time::timeout_at(deadline.at + Duration::from_millis(250), planned).await {
+        match tokio::time::timeout_at(deadline.grace(), planned).await {
             Ok(Ok(Ok((schema, session)))) => {
                 Ok(QueryStream { id, schema, batches, deadline, session, started, counted, _task: task })
             }
@@ -217,7 +236,7 @@ impl QueryStream {
 
     /// The next batch; `None` at the end. After an error nothing more comes.
     pub async fn next(&mut self) -> Option<Result<RecordBatch>> {
-        match tokio::time::timeout_at(self.deadline.at + Duration::from_millis(250), self.batches.recv()).await {
+        match tokio::time::timeout_at(self.deadline.grace(), self.batches.recv()).await {
             Ok(None) if !self.counted.whole.swap(true, Ordering::Relaxed) => {
                 Some(Err(Error::Internal { id: self.id, message: "the query's task died".to_owned() }))
             }
@@ -311,11 +330,12 @@ impl Work {
         sender: &mpsc::Sender<Result<RecordBatch>>,
     ) -> Result<()> {
         let _turn = self.admission.turn(&self.tenant, self.queue_wait).await?;
-        let session = Arc::new(self.session().await?);
+        let session = Arc::new(plan::session(&self.engine, &self.tenant, &self.request).await?);
         session.stop_flag().stop_at(self.deadline.at);
         self.listed.attach(session.stop_flag());
-        let mut stream = self.plan(&session, checked).await?;
-        let schema = edge_schema(&stream.schema());
+        let planned = plan::plan(&session, &self.request, checked).await?;
+        let schema = Arc::clone(&planned.schema);
+        let mut stream = planned.execute().await.map_err(|e| session.explain(e))?;
         if let Some(ready) = ready.take()
             && ready.send(Ok((Arc::clone(&schema), Arc::clone(&session)))).is_err()
         {
@@ -333,33 +353,6 @@ impl Work {
             }
         }
         Ok(())
-    }
-
-    async fn session(&self) -> Result<Session> {
-        let mut limits: QueryLimits = self.engine.config().limits.clone();
-        if let Some(bytes) = self.request.max_bytes_scanned {
-            limits.scan_bytes_max = limits.scan_bytes_max.min(bytes);
-        }
-        Ok(match self.request.snapshot {
-            Some(snapshot) => self.engine.session_at(&self.tenant, limits, snapshot).await?,
-            None => self.engine.session(&self.tenant, limits)?,
-        })
-    }
-
-    async fn plan(&self, session: &Session, checked: Checked) -> Result<SendableRecordBatchStream> {
-        let explain = |error| Error::from(session.explain(error));
-        let state = session.state();
-        let statement = match self.request.explain_analyze && checked.is_query {
-            true => analyze(checked.statement)?,
-            false => checked.statement,
-        };
-        let mut plan: LogicalPlan = state.statement_to_plan(statement).await.map_err(explain)?;
-        if let Some(params) = self.request.params.clone() {
-            plan = plan.with_param_values(params).map_err(explain)?;
-        }
-        let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        options.verify_plan(&plan).map_err(explain)?;
-        DataFrame::new(state, plan).execute_stream().await.map_err(explain)
     }
 
     /// Counts a batch against the limits; what of it still belongs to the answer, and whether that was all.
@@ -383,14 +376,5 @@ impl Work {
             return Err(Error::Answer { what: "bytes", name: "sql.result_bytes_max", limit: self.result_bytes_max });
         }
         Ok((batch, cut))
-    }
-}
-
-/// EXPLAIN ANALYZE of a query.
-fn analyze(query: Statement) -> Result<Statement> {
-    let parse = |text: &str| datafusion::sql::parser::DFParser::parse_sql(text).ok().and_then(|mut all| all.pop_front());
-    match parse("EXPLAIN ANALYZE SELECT 1") {
-        Some(Statement::Explain(explain)) => Ok(Statement::Explain(ExplainStatement { statement: Box::new(query), ..explain })),
-        _ => Err(Error::Syntax { message: "EXPLAIN ANALYZE is not understood".to_owned() }),
     }
 }

@@ -98,6 +98,26 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// What the protocol knows and this server does not do.
+    #[error("{what}")]
+    Unsupported {
+        /// What, and what to do instead.
+        what: &'static str,
+    },
+    /// Too many flights of several endpoints that nobody reads.
+    #[error("{limit} flights of several endpoints wait to be read, the limit; read or cancel one")]
+    UnreadFlights {
+        /// The limit.
+        limit: usize,
+    },
+    /// Another reader of the same flight got the error first.
+    #[error("{message}")]
+    Shared {
+        /// Its kind.
+        kind: ErrorKind,
+        /// What it said to a client.
+        message: String,
+    },
     /// Encoding the answer failed.
     #[error("cannot encode the answer: {reason}")]
     Encode {
@@ -145,7 +165,9 @@ impl Error {
                 ErrorKind::TooLarge
             }
             Self::Timeout { .. } => ErrorKind::Timeout,
-            Self::Busy { .. } => ErrorKind::Overloaded,
+            Self::Busy { .. } | Self::UnreadFlights { .. } => ErrorKind::Overloaded,
+            Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Shared { kind, .. } => *kind,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::NoSuchQuery { .. } => ErrorKind::NotFound,
             Self::Encode { .. } | Self::Internal { .. } => ErrorKind::Internal,

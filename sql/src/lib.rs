@@ -16,12 +16,17 @@ pub mod config;
 pub mod edge;
 pub mod engine;
 pub mod error;
+pub mod flight;
 pub mod format;
 pub mod http;
 pub mod params;
+mod plan;
+pub mod postgres;
 mod running;
 pub mod statement;
 
 pub use config::SqlConfig;
+pub use edge::Times;
 pub use engine::{QueryStats, QueryStream, SqlEngine, SqlRequest};
 pub use error::{Error, Result};
+pub use plan::Described;

@@ -18,6 +18,8 @@ pub(crate) struct Running {
 #[derive(Debug)]
 struct Entry {
     tenant: TenantId,
+    /// What it is part of.
+    flight: Option<Uuid>,
     token: CancellationToken,
     /// Known once the query has a session.
     stop: Option<StopFlag>,
@@ -32,9 +34,9 @@ pub(crate) struct Listed {
 
 impl Running {
     /// Puts a query on the list.
-    pub(crate) fn list(self: &Arc<Self>, id: Uuid, tenant: &TenantId) -> (Listed, CancellationToken) {
+    pub(crate) fn list(self: &Arc<Self>, id: Uuid, tenant: &TenantId, flight: Option<Uuid>) -> (Listed, CancellationToken) {
         let token = CancellationToken::new();
-        self.queries.lock().insert(id, Entry { tenant: tenant.clone(), token: token.clone(), stop: None });
+        self.queries.lock().insert(id, Entry { tenant: tenant.clone(), flight, token: token.clone(), stop: None });
         (Listed { id, running: Arc::clone(self) }, token)
     }
 
@@ -42,17 +44,30 @@ impl Running {
     pub(crate) fn cancel(&self, tenant: &TenantId, id: Uuid) -> bool {
         match self.queries.lock().get(&id) {
             Some(entry) if entry.tenant == *tenant => {
-                entry.token.cancel();
-                entry.stop.iter().for_each(StopFlag::stop);
+                entry.cancel();
                 true
             }
             _ => false,
         }
     }
 
+    /// Cancels the queries of `tenant` that are part of `flight`; how many there were.
+    pub(crate) fn cancel_flight(&self, tenant: &TenantId, flight: Uuid) -> usize {
+        let queries = self.queries.lock();
+        let parts = queries.values().filter(|entry| entry.tenant == *tenant && entry.flight == Some(flight));
+        parts.inspect(|entry| entry.cancel()).count()
+    }
+
     /// How many run.
     pub(crate) fn len(&self) -> usize {
         self.queries.lock().len()
+    }
+}
+
+impl Entry {
+    fn cancel(&self) {
+        self.token.cancel();
+        self.stop.iter().for_each(StopFlag::stop);
     }
 }
 

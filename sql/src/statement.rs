@@ -35,15 +35,10 @@ pub struct Checked {
 /// # Errors
 /// `TextTooLong`, `TooComplex`, `Syntax`, `OneStatement`, `Statement`.
 pub fn check(text: &str) -> Result<Checked> {
-    if text.len() > TEXT_BYTES_MAX {
-        return Err(Error::TextTooLong { bytes: text.len(), limit: TEXT_BYTES_MAX });
-    }
     let dialect = GenericDialect {};
-    let tokens = Tokenizer::new(&dialect, text).tokenize().map_err(|e| Error::Syntax { message: e.to_string() })?;
-    let found = longest_chain(&tokens);
-    if found > CHAIN_MAX {
-        return Err(Error::TooComplex { found, limit: CHAIN_MAX });
-    }
+    let tokens = measure(text)?;
+    let numbered = number_placeholders(&dialect, &tokens, text)?;
+    let text = numbered.as_deref().unwrap_or(text);
     let parsed = DFParserBuilder::new(text)
         .with_dialect(&dialect)
         .with_recursion_limit(RECURSION_MAX)
@@ -61,6 +56,21 @@ pub fn check(text: &str) -> Result<Checked> {
     let Some(statement) = statements.pop_front() else { return Err(Error::OneStatement { found: 0 }) };
     let is_query = matches!(&statement, Statement::Statement(ast) if matches!(**ast, Ast::Query(_)));
     if allowed(&statement) { Ok(Checked { statement, is_query }) } else { Err(refused(&tokens)) }
+}
+
+/// The tokens of `text`, which is neither too long nor too deep for whoever parses it.
+///
+/// # Errors
+/// `TextTooLong`, `TooComplex`, `Syntax`.
+pub(crate) fn measure(text: &str) -> Result<Vec<Token>> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(Error::TextTooLong { bytes: text.len(), limit: TEXT_BYTES_MAX });
+    }
+    let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize().map_err(|e| Error::Syntax { message: e.to_string() })?;
+    match longest_chain(&tokens) {
+        found if found > CHAIN_MAX => Err(Error::TooComplex { found, limit: CHAIN_MAX }),
+        _ => Ok(tokens),
+    }
 }
 
 fn allowed(statement: &Statement) -> bool {
@@ -128,6 +138,32 @@ fn longest_chain(tokens: &[Token]) -> usize {
         longest = longest.max(depth);
     }
     longest
+}
+
+/// The text with `$1`, `$2`, ... in place of its `?`s, which JDBC and many drivers write; `None` if it has none.
+fn number_placeholders(dialect: &GenericDialect, tokens: &[Token], text: &str) -> Result<Option<String>> {
+    let is_mark = |token: &Token| matches!(token, Token::Placeholder(mark) if mark == "?");
+    if !tokens.iter().any(is_mark) {
+        return Ok(None);
+    }
+    if tokens.iter().any(|token| matches!(token, Token::Placeholder(mark) if mark != "?")) {
+        return Err(Error::Syntax { message: "placeholders are either all ? or all $1, $2, ...".to_owned() });
+    }
+    let located = Tokenizer::new(dialect, text).tokenize_with_location().map_err(|e| Error::Syntax { message: e.to_string() })?;
+    let mut marks = located.iter().filter(|t| is_mark(&t.token)).map(|t| (t.span.start.line, t.span.start.column)).peekable();
+    let (mut numbered, mut number) = (String::with_capacity(text.len() + 64), 0);
+    let (mut line, mut column) = (1, 1);
+    for c in text.chars() {
+        if marks.next_if_eq(&(line, column)).is_some() {
+            number += 1;
+            numbered.push('$');
+            numbered.push_str(&number.to_string());
+        } else {
+            numbered.push(c);
+        }
+        (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
+    }
+    Ok(Some(numbered))
 }
 
 fn first_words(tokens: &[Token]) -> Option<Vec<String>> {
@@ -218,5 +254,23 @@ mod tests {
         assert!(check(&wide).is_ok(), "a long list is flat");
         let cases = format!("SELECT CASE {} END", "WHEN a = 1 THEN 2 ".repeat(500));
         assert!(check(&cases).is_ok(), "so are cases");
+    }
+
+    #[test]
+    fn question_marks_are_numbered() {
+        #[track_caller]
+        fn check_text(text: &str, expected: Option<&str>) {
+            let dialect = GenericDialect {};
+            let tokens = Tokenizer::new(&dialect, text).tokenize().expect(text);
+            assert_eq!(number_placeholders(&dialect, &tokens, text).expect(text).as_deref(), expected);
+        }
+        check_text("SELECT 1", None);
+        check_text("SELECT '?', \"?\" -- ?\n", None);
+        check_text("SELECT $1", None);
+        check_text("SELECT ?", Some("SELECT $1"));
+        check_text("SELECT 'ß?', ?\n  , ? + ?\r\n, '?' || ?", Some("SELECT 'ß?', $1\n  , $2 + $3\r\n, '?' || $4"));
+        check_text("SELECT '\n?\n' /* ?\n */, ?", Some("SELECT '\n?\n' /* ?\n */, $1"));
+        assert!(matches!(check("SELECT ?, $1"), Err(Error::Syntax { .. })));
+        assert!(check("SELECT ?").is_ok());
     }
 }

@@ -234,3 +234,27 @@ async fn promql_is_a_table_and_needs_no_second_turn() {
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert!(refused.text.contains("1:4: parse error: unexpected end of input inside braces"), "{}", refused.text);
 }
+
+#[tokio::test]
+async fn values_of_json_leave_as_text() {
+    let server = Server::new().await;
+    let values = r#"(VALUES (1, '{"a": "x", "b": [1, 2]}'), (2, '{"a": 1.5}'), (3, '{"a": null}'), (4, 'none')) AS t(n, j)"#;
+    let select = format!("SELECT j -> 'a' AS a, (j ->> 'b') AS b FROM {values} ORDER BY n");
+    let expected = json!([["\"x\"", "[1, 2]"], ["1.5", null], [null, null], [null, null]]);
+    let answer = server.post("", &select).await;
+    assert_eq!((answer.status, &answer.json()["rows"]), (StatusCode::OK, &expected), "{}", answer.text);
+    for format in sql::format::Format::ALL {
+        let answer = server.post(&format!("format={}", format.name()), &select).await;
+        assert_eq!(answer.status, StatusCode::OK, "{format:?}: {}", answer.text);
+    }
+    let typed = format!("SELECT CAST(j -> 'a' AS DOUBLE) + 1 FROM {values} WHERE n = 2");
+    assert_eq!(server.post("", &typed).await.json()["rows"], json!([[2.5]]));
+    let nested = server.post("", &format!("SELECT make_array(j -> 'a') AS a FROM {values}")).await;
+    assert_eq!(nested.status, StatusCode::BAD_REQUEST, "{}", nested.text);
+    assert!(nested.text.contains("column a has JSON values inside of other values"), "{}", nested.text);
+    let deep = format!("SELECT json_get_str('{}', 'a', 0)", "[".repeat(100_000));
+    assert_eq!(server.post("", &deep).await.json()["rows"], json!([[null]]), "deep JSON is none");
+    let chain = (0..250).map(|n| format!("body LIKE '%text{n}%'")).collect::<Vec<_>>().join(" OR ");
+    let chain = server.post("", &format!("SELECT count(*) FROM logs WHERE {chain}")).await;
+    assert_eq!(chain.json()["rows"], json!([[0]]));
+}

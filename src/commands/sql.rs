@@ -14,6 +14,7 @@ use catalog::TenantId;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use lake::{FreshRows, NoFreshRows};
 use query::Engine;
+use query::logql::LogqlEngine;
 use query::promql::PromqlEngine;
 use sql::format::{Encoder, Format};
 use sql::{SqlEngine, SqlRequest};
@@ -82,8 +83,9 @@ async fn direct(args: SqlArgs) -> Result<(), Failure> {
     let engine = Engine::new(Arc::clone(&opened.lake), fresh, opened.env.clone(), config.query.clone())
         .map_err(|e| Failure::usage(chain(&e)))?;
     let runtime = tokio::runtime::Handle::current();
-    // For the table function `promql`.
+    // For the table functions `promql` and `logql`.
     PromqlEngine::new(Arc::clone(&engine), config.promql.clone(), runtime.clone()).map_err(|e| Failure::usage(chain(&e)))?;
+    LogqlEngine::new(Arc::clone(&engine), config.logql.clone(), runtime.clone()).map_err(|e| Failure::usage(chain(&e)))?;
     let sql = SqlEngine::new(engine, config.sql.clone(), runtime).map_err(|e| Failure::usage(chain(&e)))?;
     let request = SqlRequest { text: args.statement, ..SqlRequest::default() };
     let mut rows = sql.execute(&tenant, request).await.map_err(|e| failed(&e))?;

@@ -19,9 +19,8 @@ pub(crate) use sections::{AuthConfig, BackgroundConfig, ListenConfig, LogConfig,
 use ingest::convert::loki::LokiConfig;
 use ingest::convert::metrics::OtlpMetricsConfig;
 use ingest::convert::prometheus::RemoteWriteConfig;
+use ingest::generator::GeneratorConfig;
 use ingest::registry::RegistryConfig;
-
-use crate::dialect::{Dialect, ListenAddr};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
@@ -65,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) remote_write: RemoteWriteConfig,
     /// How many series a tenant may have.
     pub(crate) series: RegistryConfig,
+    /// Series that are counted from spans.
+    pub(crate) generator: GeneratorConfig,
     /// Queries and their limits.
     pub(crate) query: query::QueryConfig,
     /// PromQL.
@@ -73,6 +74,8 @@ pub(crate) struct Config {
     pub(crate) prometheus: compat::prometheus::PrometheusConfig,
     /// LogQL.
     pub(crate) logql: query::logql::LogqlConfig,
+    /// TraceQL.
+    pub(crate) traceql: query::traceql::TraceqlConfig,
     /// SQL.
     pub(crate) sql: sql::SqlConfig,
 }
@@ -99,10 +102,12 @@ impl Default for Config {
             loki: Default::default(),
             remote_write: Default::default(),
             series: Default::default(),
+            generator: Default::default(),
             query: Default::default(),
             promql: Default::default(),
             prometheus: Default::default(),
             logql: Default::default(),
+            traceql: Default::default(),
             sql: Default::default(),
         }
     }
@@ -114,14 +119,6 @@ impl Config {
     /// # Errors
     /// The message names the key, the value and the bound.
     pub(crate) fn validate(&self) -> Result<(), String> {
-        for dialect in Dialect::ALL {
-            if !dialect.is_served() && *self.listen.of(dialect) != ListenAddr::Off {
-                return Err(format!(
-                    "listen.{dialect} is {}, but the dialect {dialect} is not served by this build yet; remove it or set it to off",
-                    self.listen.of(dialect)
-                ));
-            }
-        }
         self.auth.validate()?;
         self.node.validate()?;
         self.background.validate()?;
@@ -134,9 +131,11 @@ impl Config {
         self.otlp_metrics.validate().map_err(|e| e.to_string())?;
         self.loki.validate().map_err(|e| e.to_string())?;
         self.remote_write.validate().map_err(|e| e.to_string())?;
+        self.generator.validate().map_err(|e| e.to_string())?;
         self.query.validate().map_err(|e| e.to_string())?;
         self.promql.validate().map_err(|e| e.to_string())?;
         self.logql.validate().map_err(|e| e.to_string())?;
+        self.traceql.validate().map_err(|e| e.to_string())?;
         self.sql.validate().map_err(|e| e.to_string())
     }
 }

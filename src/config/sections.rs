@@ -20,12 +20,21 @@ pub(crate) struct ListenConfig {
     pub(crate) prometheus: ListenAddr,
     /// Loki's HTTP API.
     pub(crate) loki: ListenAddr,
+    /// Tempo's HTTP and gRPC API.
     pub(crate) tempo: ListenAddr,
+    /// Jaeger's query APIs, over HTTP and gRPC.
     pub(crate) jaeger: ListenAddr,
+    /// Spans of Jaeger's clients over gRPC.
+    pub(crate) jaeger_grpc: ListenAddr,
+    /// Spans of Jaeger's clients, Thrift over HTTP.
+    pub(crate) jaeger_thrift: ListenAddr,
+    /// Spans of Zipkin's clients, and Zipkin's read API.
     pub(crate) zipkin: ListenAddr,
     /// Elasticsearch bulk.
     pub(crate) elastic: ListenAddr,
+    /// Arrow Flight and Flight SQL.
     pub(crate) flight: ListenAddr,
+    /// Postgres' wire protocol; port 5432 by custom. The database is the tenant, the password a token.
     pub(crate) postgres: ListenAddr,
     /// Listen on addresses other than loopback without asking for tokens.
     pub(crate) insecure: bool,
@@ -39,11 +48,13 @@ impl Default for ListenConfig {
             otlp_http: ListenAddr::loopback(4318),
             prometheus: ListenAddr::loopback(9090),
             loki: ListenAddr::loopback(3100),
-            tempo: ListenAddr::Off,
+            tempo: ListenAddr::loopback(3200),
             jaeger: ListenAddr::Off,
-            zipkin: ListenAddr::Off,
+            jaeger_grpc: ListenAddr::loopback(14250),
+            jaeger_thrift: ListenAddr::loopback(14268),
+            zipkin: ListenAddr::loopback(9411),
             elastic: ListenAddr::Off,
-            flight: ListenAddr::Off,
+            flight: ListenAddr::loopback(8815),
             postgres: ListenAddr::Off,
             insecure: false,
         }
@@ -61,6 +72,8 @@ impl ListenConfig {
             Dialect::Loki => &self.loki,
             Dialect::Tempo => &self.tempo,
             Dialect::Jaeger => &self.jaeger,
+            Dialect::JaegerGrpc => &self.jaeger_grpc,
+            Dialect::JaegerThrift => &self.jaeger_thrift,
             Dialect::Zipkin => &self.zipkin,
             Dialect::Elastic => &self.elastic,
             Dialect::Flight => &self.flight,
@@ -78,6 +91,8 @@ impl ListenConfig {
             Dialect::Loki => &mut self.loki,
             Dialect::Tempo => &mut self.tempo,
             Dialect::Jaeger => &mut self.jaeger,
+            Dialect::JaegerGrpc => &mut self.jaeger_grpc,
+            Dialect::JaegerThrift => &mut self.jaeger_thrift,
             Dialect::Zipkin => &mut self.zipkin,
             Dialect::Elastic => &mut self.elastic,
             Dialect::Flight => &mut self.flight,

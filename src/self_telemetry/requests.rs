@@ -3,6 +3,7 @@
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use http::Method;
 use tracing::field::{Empty, display};
 use tracing::{Instrument, Span, info_span};
 
@@ -34,16 +35,20 @@ fn span_of(dialect: Dialect, request: &Request) -> Span {
         telelake.dialect = %dialect,
         telelake.tenant = header(TENANT_HEADER),
         traceparent = header("traceparent"),
-        push = is_push(route).then_some("yes"),
+        push = is_push(method, route).then_some("yes"),
         http.response.status_code = Empty,
         error = Empty,
     )
 }
 
 /// Whether telemetry arrives there, many times a second.
-fn is_push(route: &str) -> bool {
+fn is_push(method: &Method, route: &str) -> bool {
     let gateway = route.strip_prefix("/prometheus").unwrap_or(route);
+    // Spans are asked for on the paths that they are sent to.
+    let spans = ["/api/v1/spans", "/api/v2/spans", "/api/traces"];
     gateway.contains("/v1/") && ["/metrics", "/logs", "/traces"].iter().any(|end| gateway.ends_with(end))
         || ["/api/v1/write", "/api/v1/push", "/api/v1/receive"].contains(&gateway)
+        || *method == Method::POST && spans.iter().any(|end| gateway.ends_with(end))
         || gateway.starts_with("/opentelemetry.proto.collector")
+        || gateway.starts_with("/jaeger.api_v2.CollectorService")
 }

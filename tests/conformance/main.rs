@@ -2,7 +2,7 @@
 //! queries run through the engine that the HTTP APIs use.
 //!
 //! ```text
-//! conformance promql|logql DIR [--stage fresh|flushed|compacted]... [--only SUBSTRING] [-v]
+//! conformance promql|logql|traceql DIR [--stage fresh|flushed|compacted]... [--only SUBSTRING] [-v]
 //! ```
 //! Prints what fails, a line per file and stage, and last `N passed, N failed`; exit status 1 when any failed. Without arguments (as
 //! `cargo test` calls it) it runs what lies in `../shared/conformance`, and fails when fewer pass than `floor.txt` says.
@@ -14,6 +14,10 @@ mod remote_write;
 // The language of Loki's scenarios is that of the tests without storage.
 #[path = "../../query/logql/tests/support/scenario.rs"]
 mod scenario;
+mod traceql;
+// So are the vectors of TraceQL.
+#[path = "../../query/traceql/tests/support/vectors.rs"]
+mod vectors;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,15 +29,17 @@ use node::Stage;
 enum Language {
     Promql,
     Logql,
+    Traceql,
 }
 
 impl Language {
-    const ALL: [Self; 2] = [Self::Promql, Self::Logql];
+    const ALL: [Self; 3] = [Self::Promql, Self::Logql, Self::Traceql];
 
     fn name(self) -> &'static str {
         match self {
             Self::Promql => "promql",
             Self::Logql => "logql",
+            Self::Traceql => "traceql",
         }
     }
 
@@ -43,6 +49,7 @@ impl Language {
         match self {
             Self::Promql => name.ends_with(".test"),
             Self::Logql => name.starts_with("metric_") && name.ends_with(".yaml"),
+            Self::Traceql => name.ends_with(".yaml") && name != "traces.yaml",
         }
     }
 
@@ -50,6 +57,7 @@ impl Language {
         match self {
             Self::Promql => promql::run_file(file, stage, verbose),
             Self::Logql => logql::run_file(file, stage, verbose),
+            Self::Traceql => traceql::run_file(file, stage, verbose),
         }
     }
 }
@@ -93,7 +101,8 @@ fn main() -> ExitCode {
 }
 
 fn wanted(arguments: &[String]) -> Result<Wanted, String> {
-    const USAGE: &str = "usage: conformance promql|logql DIR [--stage fresh|flushed|compacted]... [--only SUBSTRING] [-v]";
+    const USAGE: &str =
+        "usage: conformance promql|logql|traceql DIR [--stage fresh|flushed|compacted]... [--only SUBSTRING] [-v]";
     let [language, folder, rest @ ..] = arguments else { return Err(USAGE.to_owned()) };
     let language = Language::ALL.into_iter().find(|known| known.name() == language).ok_or(USAGE)?;
     let folder = PathBuf::from(folder);

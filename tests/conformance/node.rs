@@ -14,7 +14,7 @@ use ingest::convert::loki::{LokiConfig, PushConverter};
 use ingest::convert::metrics::MetricsConverter;
 use ingest::convert::prometheus::{RemoteWriteConfig, RemoteWriteConverter};
 use ingest::receive::loki::{self, LokiState};
-use ingest::receive::otlp::{Converters, OtlpState};
+use ingest::receive::otlp::{self, Converters, OtlpState};
 use ingest::receive::prometheus::{self, PrometheusState};
 use ingest::receive::{Admission, ReceiveConfig};
 use ingest::registry::SeriesRegistry;
@@ -27,6 +27,7 @@ use object_store::memory::InMemory;
 use query::DeleteSelectors;
 use query::logql::{LogqlConfig, LogqlEngine};
 use query::promql::{PromqlConfig, PromqlEngine};
+use query::traceql::{TraceqlConfig, TraceqlEngine};
 use query::{Engine, QueryConfig};
 use tokio::runtime::Handle;
 use tower::ServiceExt;
@@ -70,6 +71,7 @@ const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 pub(crate) struct Node {
     pub(crate) engine: Arc<PromqlEngine>,
     pub(crate) logql: Arc<LogqlEngine>,
+    pub(crate) traceql: Arc<TraceqlEngine>,
     ingester: Arc<Ingester>,
     compactor: Compactor,
     receiver: Router,
@@ -101,16 +103,18 @@ impl Node {
         );
         let write = RemoteWriteConverter::new(RemoteWriteConfig::default(), series, env.clone());
         let push = PushConverter::new(loki, env.clone(), Arc::clone(&otlp.convert.resources));
-        let receiver =
-            loki::push_router(LokiState::new(otlp.clone(), push)).merge(prometheus::router(PrometheusState::new(otlp, write)));
+        let receiver = loki::push_router(LokiState::new(otlp.clone(), push))
+            .merge(otlp::http::router(otlp.clone()))
+            .merge(prometheus::router(PrometheusState::new(otlp, write)));
 
         let fresh: Arc<dyn FreshRows> = Arc::clone(&ingester) as _;
         let engine = Engine::new(Arc::clone(&lake), fresh, env, QueryConfig::default())?;
         let config = PromqlConfig { samples_max, ..PromqlConfig::default() };
         let logql = LogqlEngine::new(Arc::clone(&engine), LogqlConfig::default(), Handle::current())?;
+        let traceql = TraceqlEngine::new(Arc::clone(&engine), TraceqlConfig::default(), Handle::current())?;
         let engine = PromqlEngine::new(engine, config, Handle::current())?;
         let compactor = Compactor::new(lake, CompactConfig::default(), Arc::new(DeleteSelectors));
-        Ok(Self { engine, logql, ingester, compactor, receiver })
+        Ok(Self { engine, logql, traceql, ingester, compactor, receiver })
     }
 
     /// Sends a body of remote write 2.0 (protobuf, not yet compressed) as `tenant`.
@@ -128,6 +132,15 @@ impl Node {
     /// Pushes a body of Loki's JSON as `tenant`.
     pub(crate) async fn push(&self, tenant: &TenantId, body: &str) -> anyhow::Result<()> {
         let request = Request::post("/loki/api/v1/push")
+            .header(header::CONTENT_TYPE, "application/json")
+            .extension(tenant.clone())
+            .body(Body::from(body.to_owned()))?;
+        self.send(request).await
+    }
+
+    /// Sends a body of OTLP's JSON with spans as `tenant`.
+    pub(crate) async fn send_traces(&self, tenant: &TenantId, body: &str) -> anyhow::Result<()> {
+        let request = Request::post("/v1/traces")
             .header(header::CONTENT_TYPE, "application/json")
             .extension(tenant.clone())
             .body(Body::from(body.to_owned()))?;

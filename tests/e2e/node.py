@@ -11,7 +11,6 @@ import urllib.parse
 import urllib.request
 
 BIN = os.environ.get("TELELAKE_BIN", "telelake")
-DIALECTS_OFF = ["tempo", "jaeger", "zipkin", "flight", "postgres"]
 
 
 class NodeDied(Exception):
@@ -47,7 +46,8 @@ class Node:
         command = [BIN, "serve", "--data", self.data]
         if self.store:
             command += ["--store", self.store]
-        for dialect in ["gateway", "otlp-grpc", "otlp-http", "prometheus", "loki", "elastic"]:
+        for dialect in ["gateway", "otlp-grpc", "otlp-http", "prometheus", "loki", "tempo", "jaeger", "jaeger-grpc", "jaeger-thrift", "zipkin",
+                        "elastic", "flight", "postgres"]:
             command += [f"--{dialect}-addr", "127.0.0.1:0"]
         command += self.args
         started = time.monotonic()

@@ -21,7 +21,7 @@ def bucket(s3):
 def refusal(tmp_path, store, env):
     """The last line of a start that must fail."""
     command = [BIN, "serve", "--data", str(tmp_path / "node"), "--store", store]
-    for dialect in ["gateway", "otlp-grpc", "otlp-http", "prometheus", "loki"]:
+    for dialect in ["gateway", "otlp-grpc", "otlp-http", "prometheus", "loki", "tempo"]:
         command += [f"--{dialect}-addr", "127.0.0.1:0"]
     done = subprocess.run(command, env={"PATH": "/usr/bin:/bin", **env}, capture_output=True, text=True, timeout=120)
     assert done.returncode == 3, done.stdout + done.stderr

@@ -20,7 +20,7 @@ mod day_rows;
 pub mod elastic;
 pub mod ids;
 mod items;
-mod json;
+pub(crate) mod json;
 mod level;
 mod lines;
 pub mod logs;
@@ -30,7 +30,7 @@ pub mod otlp_rules;
 pub mod prometheus;
 mod report;
 pub mod resources;
-mod series;
+pub(crate) mod series;
 pub mod spans;
 pub mod streams;
 

@@ -309,6 +309,14 @@ impl Received {
         Ok(self)
     }
 
+    /// `bytes` more are in work because of this body: another form of it.
+    ///
+    /// # Errors
+    /// [`BodyError::Overloaded`].
+    pub fn hold(&mut self, bytes: u64) -> Result<(), BodyError> {
+        self.admitted.grow_to((self.admitted.permits * PERMIT_BYTES).saturating_add(bytes))
+    }
+
     /// The bytes.
     pub fn as_slice(&self) -> &[u8] {
         &self.bytes

@@ -12,12 +12,15 @@
 pub mod body;
 pub mod config;
 pub mod elastic;
+pub mod jaeger;
 pub mod loki;
 pub mod openmetrics;
 pub mod otlp;
 mod plain;
 pub mod prometheus;
+mod spans;
 pub mod tsdb;
+pub mod zipkin;
 
 pub use body::Admission;
 pub use config::ReceiveConfig;

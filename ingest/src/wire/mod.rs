@@ -15,6 +15,7 @@ pub mod attributes;
 mod error;
 mod field;
 pub mod json;
+pub mod thrift;
 pub mod time;
 
 pub use attributes::{AnyValue, KeyValue, VALUE_DEPTH_MAX};

@@ -1,7 +1,8 @@
 //! Attributes `key = value` per block, with a bound on how many a block keeps.
 //!
 //! A key with too many distinct values in a block is left open: a marker in place of its values says "any value of this key may be
-//! here". The keys with the fewest values are kept first.
+//! here". The keys with the fewest values are kept first. A key of `attrs_json` is always left open: who looks for a value looks for it
+//! among the elements of lists too.
 
 use std::collections::{HashMap, HashSet};
 
@@ -91,6 +92,7 @@ impl AttributeBuilder {
                 continue;
             }
             let hash = match values.data_type() {
+                DataType::Utf8 if COLUMNS[at] == "attrs_json" => !key,
                 DataType::Utf8 => combine(key, values.as_string::<i32>().value(entry).as_bytes()),
                 DataType::Int64 => combine(key, &values.as_primitive::<Int64Type>().value(entry).to_le_bytes()),
                 DataType::Float64 => combine(key, &float_bytes(values.as_primitive::<Float64Type>().value(entry))),

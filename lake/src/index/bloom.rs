@@ -81,6 +81,11 @@ impl BlockFilters {
         !bits.is_empty() && positions(hash, bits.len()).all(|position| bits[position / 8] & (1 << (position % 8)) != 0)
     }
 
+    /// Whether `block` is known to have no key.
+    pub fn is_empty(&self, block: usize) -> bool {
+        self.blocks.get(block).is_some_and(Bytes::is_empty)
+    }
+
     /// How many blocks there are.
     pub fn blocks(&self) -> usize {
         self.blocks.len()

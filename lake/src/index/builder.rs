@@ -10,8 +10,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::attributes::AttributeBuilder;
 use super::bloom::FilterBuilder;
 use super::frame::{self, Kind};
-use super::grams::GramBuilder;
+use super::grams::{GRAM_ROWS, GramBuilder};
 use super::postings::PostingsBuilder;
+use super::streams::StreamBuilder;
 use super::{AsIs, BLOCK_ROWS};
 
 /// The hash under which a trace or span id is found.
@@ -37,6 +38,7 @@ enum Parts {
 #[derive(Debug, Default)]
 struct LogParts {
     grams: GramBuilder,
+    streams: StreamBuilder,
     trace_ids: IdFilter,
     span_ids: IdFilter,
     attributes: AttributeBuilder,
@@ -86,14 +88,23 @@ impl IndexBuilder {
     pub(crate) fn add(&mut self, rows: &RecordBatch) {
         let mut start = 0;
         while start < rows.num_rows() {
-            let room = BLOCK_ROWS - self.rows % BLOCK_ROWS;
+            let room = GRAM_ROWS - self.rows % GRAM_ROWS;
             let part = rows.slice(start, room.min(rows.num_rows() - start));
             self.add_to_block(&part);
             start += part.num_rows();
             self.rows += part.num_rows();
+            if self.rows.is_multiple_of(GRAM_ROWS) {
+                self.end_gram_block();
+            }
             if self.rows.is_multiple_of(BLOCK_ROWS) {
                 self.end_block();
             }
+        }
+    }
+
+    fn end_gram_block(&mut self) {
+        if let Parts::Logs(parts) = &mut self.parts {
+            parts.grams.end_block();
         }
     }
 
@@ -105,6 +116,7 @@ impl IndexBuilder {
                 if let Some(bodies) = rows.column_by_name("body").and_then(|c| c.as_string_opt::<i32>()) {
                     bodies.iter().flatten().for_each(|body| parts.grams.add(body.as_bytes()));
                 }
+                parts.streams.add(rows);
                 parts.trace_ids.add(rows, "trace_id");
                 parts.span_ids.add(rows, "span_id");
                 parts.attributes.add(rows);
@@ -120,7 +132,6 @@ impl IndexBuilder {
         match &mut self.parts {
             Parts::Nothing | Parts::Labels { .. } => {}
             Parts::Logs(parts) => {
-                parts.grams.end_block();
                 parts.trace_ids.end_block();
                 parts.span_ids.end_block();
                 parts.attributes.end_block();
@@ -139,7 +150,8 @@ impl IndexBuilder {
             Parts::Nothing => Vec::new(),
             Parts::Labels { postings, .. } => vec![(Kind::Postings, Some(postings.finish(self.rows as u32)))],
             Parts::Logs(parts) => vec![
-                (Kind::Grams, Some(parts.grams.finish())),
+                (Kind::FineGrams, Some(parts.grams.finish())),
+                (Kind::Streams, parts.streams.finish()),
                 (Kind::TraceIds, parts.trace_ids.finish()),
                 (Kind::SpanIds, parts.span_ids.finish()),
                 (Kind::Attributes, parts.attributes.finish()),

@@ -19,16 +19,28 @@ const PACK_LEVEL: i32 = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Postings = 1,
+    /// Of files that were written before there were [`Kind::FineGrams`].
     Grams = 2,
     TraceIds = 3,
     SpanIds = 4,
-    Attributes = 5,
     FileTraceIds = 6,
+    FineGrams = 7,
+    Streams = 8,
+    /// 5 had the whole texts of JSON, which says nothing of the elements of lists.
+    Attributes = 9,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Postings, Self::Grams, Self::TraceIds, Self::SpanIds, Self::Attributes, Self::FileTraceIds];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Postings,
+        Self::Grams,
+        Self::TraceIds,
+        Self::SpanIds,
+        Self::Attributes,
+        Self::FileTraceIds,
+        Self::FineGrams,
+        Self::Streams,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -38,6 +50,8 @@ impl Kind {
             Self::SpanIds => "span_ids",
             Self::Attributes => "attributes",
             Self::FileTraceIds => "file_trace_ids",
+            Self::FineGrams => "fine_grams",
+            Self::Streams => "streams",
         }
     }
 }
@@ -118,6 +132,11 @@ impl Frame {
             entries.push(Entry { kind, packed: packed == 1, raw, body: bytes.slice(start..cursor.at) });
         }
         Ok(Self { entries })
+    }
+
+    /// Whether a section is there.
+    pub(super) fn has(&self, kind: Kind) -> bool {
+        self.entries.iter().any(|entry| entry.kind == kind as u16)
     }
 
     /// The unpacked bytes of a section, if it is there and unpacks.

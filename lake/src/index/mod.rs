@@ -9,8 +9,9 @@
 //! | table | section | answers |
 //! |---|---|---|
 //! | series, streams | postings: label = value ► rows | matchers |
-//! | logs | 4-grams of the body, lower-cased, per block of [`BLOCK_ROWS`] rows | `Contains`, also when case is ignored |
-//! | logs | trace and span ids per block | `In` on ids |
+//! | logs | 4-grams of the body, lower-cased, per block of 8 Ki rows | `Contains`, also when case is ignored |
+//! | logs | trace and span ids per block of [`BLOCK_ROWS`] rows | `In` on ids |
+//! | logs | lines and bytes per stream | counts of whole files |
 //! | logs, spans | attributes `key = value` per block | `KeyIs` |
 //! | spans | trace ids of the file | `In` on the trace id |
 //!
@@ -23,6 +24,7 @@ mod builder;
 mod frame;
 mod grams;
 mod postings;
+mod streams;
 
 use std::sync::OnceLock;
 
@@ -32,6 +34,7 @@ pub use bloom::BlockFilters;
 pub(crate) use builder::{IndexBuilder, add_labels, id_hash};
 pub use grams::GramFilters;
 pub use postings::{Postings, PostingsBuilder};
+pub use streams::StreamLines;
 
 use crate::predicate::Scalar;
 use frame::{Frame, Kind};
@@ -51,6 +54,7 @@ pub struct IndexReader {
     postings: OnceLock<Option<Postings>>,
     grams: OnceLock<Option<GramFilters>>,
     filters: [OnceLock<Option<BlockFilters>>; 4],
+    streams: OnceLock<Option<Box<[StreamLines]>>>,
 }
 
 impl IndexReader {
@@ -68,7 +72,7 @@ impl IndexReader {
     }
 
     fn over(frame: Frame) -> Self {
-        Self { frame, postings: OnceLock::new(), grams: OnceLock::new(), filters: Default::default() }
+        Self { frame, postings: OnceLock::new(), grams: OnceLock::new(), filters: Default::default(), streams: OnceLock::new() }
     }
 
     /// Label postings, rows numbered in file order.
@@ -76,9 +80,19 @@ impl IndexReader {
         self.postings.get_or_init(|| Postings::parse(self.frame.section(Kind::Postings)?).ok()).as_ref()
     }
 
-    /// Grams of the body per block.
+    /// Grams of the body per block of [`GramFilters::block_rows`] rows.
     pub fn grams(&self) -> Option<&GramFilters> {
-        self.grams.get_or_init(|| GramFilters::parse(self.frame.section(Kind::Grams)?).ok()).as_ref()
+        let load = || match self.frame.section(Kind::FineGrams) {
+            Some(section) => GramFilters::parse(section).ok(),
+            None => GramFilters::parse_coarse(self.frame.section(Kind::Grams)?).ok(),
+        };
+        self.grams.get_or_init(load).as_ref()
+    }
+
+    /// Lines by stream, in file order: each stream once.
+    pub fn streams(&self) -> Option<&[StreamLines]> {
+        let load = || streams::parse(&self.frame.section(Kind::Streams)?).ok();
+        self.streams.get_or_init(load).as_deref()
     }
 
     /// Trace ids per block.
@@ -107,6 +121,15 @@ impl IndexReader {
         let Some(hash) = attribute_hash(column, key, value) else { return false };
         let open = attributes::open_hash(column, key);
         !filters.may_contain(block, hash) && !filters.may_contain(block, open)
+    }
+
+    /// Whether no row of `block` of logs has an attribute.
+    pub fn lacks_attributes(&self, block: usize) -> bool {
+        match self.frame.has(Kind::Attributes) {
+            true => self.attributes().is_some_and(|filters| filters.is_empty(block)),
+            // A file without any attribute has no section of them, but has its grams.
+            false => self.frame.has(Kind::FineGrams) || self.frame.has(Kind::Grams),
+        }
     }
 
     /// Bytes held, an upper estimate of what unpacking adds included.
@@ -161,6 +184,9 @@ impl<'a> Cursor<'a> {
     fn u16(&mut self) -> Option<u16> {
         Some(u16::from_le_bytes(self.take(2)?.try_into().ok()?))
     }
+    fn i64(&mut self) -> Option<i64> {
+        Some(i64::from_le_bytes(self.take(8)?.try_into().ok()?))
+    }
     fn u32(&mut self) -> Option<u32> {
         Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
     }
@@ -183,7 +209,7 @@ mod tests {
         filters.add_block((0..1000_u32).map(|i| u64::from(i).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
         frame::write(vec![
             (Kind::Postings, postings.finish(100)),
-            (Kind::Grams, grams.finish()),
+            (Kind::FineGrams, grams.finish()),
             (Kind::TraceIds, filters.finish()),
         ])
     }
@@ -204,6 +230,7 @@ mod tests {
                 grams.may_contain(block, b"refused");
             }
         }
+        index.streams();
         for filters in [index.trace_ids(), index.span_ids(), index.attributes(), index.file_trace_ids()].into_iter().flatten() {
             for block in 0..3 {
                 filters.may_contain(block, 42);

@@ -1,6 +1,7 @@
-//! Late materialisation: ids and times are decoded first, and the other columns only for rows that pass.
+//! Late materialisation: ids and times are decoded first, then texts that are tested, and the other columns only for rows that pass.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMillisecondType, TimestampNanosecondType};
@@ -11,10 +12,17 @@ use parquet::schema::types::SchemaDescriptor;
 
 use super::prune::{Bounds, Value};
 use crate::cache::Footer;
-use crate::predicate::{ColumnTest, Test};
+use crate::predicate::{ColumnTest, Test, TextTest};
 
-/// The tests that are worth checking row by row: ids in a set, and a time range that cuts the file.
-pub(super) fn row_filter(footer: &Footer, tests: &[ColumnTest]) -> Option<RowFilter> {
+/// The tests that are worth checking row by row: ids in a set, a time range that cuts the file, and `texts`.
+///
+/// # Errors
+/// The column of `texts` is none of texts without nulls.
+pub(super) fn row_filter(
+    footer: &Footer,
+    tests: &[ColumnTest],
+    texts: Option<&Arc<dyn TextTest>>,
+) -> Result<Option<RowFilter>, ArrowError> {
     let parquet = footer.reader.parquet_schema();
     let mut predicates: Vec<(u8, Box<dyn ArrowPredicate>)> = Vec::new();
     for test in tests {
@@ -38,11 +46,21 @@ pub(super) fn row_filter(footer: &Footer, tests: &[ColumnTest]) -> Option<RowFil
             _ => {}
         }
     }
+    if let Some(texts) = texts {
+        let unlike = || ArrowError::SchemaError(format!("column {} has no texts to test", texts.column()));
+        let (position, field) = footer.reader.schema().fields().find(texts.column()).ok_or_else(unlike)?;
+        if *field.data_type() != DataType::Utf8 || field.is_nullable() {
+            return Err(unlike());
+        }
+        let texts = Arc::clone(texts);
+        let passes = move |column: &dyn Array| Ok(BooleanArray::new(texts.passes(column.as_string()), None));
+        predicates.push((2, predicate(parquet, position, passes)));
+    }
     if predicates.is_empty() {
-        return None;
+        return Ok(None);
     }
     predicates.sort_by_key(|(order, _)| *order);
-    Some(RowFilter::new(predicates.into_iter().map(|(_, p)| p).collect()))
+    Ok(Some(RowFilter::new(predicates.into_iter().map(|(_, p)| p).collect())))
 }
 
 fn predicate(

@@ -31,7 +31,7 @@ pub use prune::file_may_match;
 use crate::cache::{Caches, Reuse};
 use crate::error::Result;
 use crate::lake::BatchStream;
-use crate::predicate::Predicate;
+use crate::predicate::{Predicate, TextTest};
 
 /// Rows per batch when the caller has no wish.
 pub const BATCH_ROWS: usize = 8_192;
@@ -45,6 +45,8 @@ pub struct ScanSpec {
     pub time: TimeRange,
     /// What else may be skipped.
     pub predicate: Predicate,
+    /// Which rows are wanted by their texts; `None`: whatever the texts are.
+    pub texts: Option<Arc<dyn TextTest>>,
     /// Only this row group; `None`: all that may match.
     pub row_group: Option<usize>,
     /// Most rows of a batch.
@@ -60,6 +62,7 @@ impl ScanSpec {
             columns: columns.into_iter().map(Into::into).collect(),
             time: TimeRange::ALL,
             predicate: Predicate::default(),
+            texts: None,
             row_group: None,
             batch_rows: BATCH_ROWS,
             metrics: Arc::default(),

@@ -15,7 +15,7 @@ use super::ScanSpec;
 use super::metrics::ScanMetrics;
 use super::prune::{Bounds, Value};
 use crate::cache::Footer;
-use crate::index::{BLOCK_ROWS, IndexReader, id_hash};
+use crate::index::{BLOCK_ROWS, GramFilters, IndexReader, id_hash};
 use crate::predicate::{ColumnTest, Scalar, Test};
 
 /// What is left to read.
@@ -45,7 +45,7 @@ pub(super) fn wants_index(tests: &[ColumnTest]) -> bool {
         Test::Contains(needle) => test.column == "body" && needle.len() >= 4,
         Test::KeyIs(..) => true,
         Test::In(_) => matches!(test.column.as_str(), "trace_id" | "span_id"),
-        Test::Between(..) => false,
+        Test::Between(..) | Test::HasAttributes => false,
     })
 }
 
@@ -81,7 +81,9 @@ pub(super) fn plan(
         ScanMetrics::add(&metrics.rows_pruned_by_page, before - count(&rows));
         if let Some(index) = index {
             let total = starts.last().copied().unwrap_or(0);
-            rows = intersect(&rows, &matching_blocks(index, tests, total, metrics));
+            let asks_for_scopes = tests.iter().any(|test| asks_for(test, &|test| matches!(test, Test::HasAttributes)));
+            let index = Index { sections: index, has_scopes: asks_for_scopes && has_scopes(footer) };
+            rows = matching_blocks(&index, tests, &rows, total, metrics);
         }
     }
     selection(&kept, &starts, &rows)
@@ -154,31 +156,75 @@ fn matching_pages(
     (page == lows.len()).then_some(rows)
 }
 
-/// The rows of the blocks that the index section does not rule out.
-fn matching_blocks(index: &IndexReader, tests: &[ColumnTest], total: usize, metrics: &ScanMetrics) -> Vec<Range<usize>> {
-    let blocks = total.div_ceil(BLOCK_ROWS);
-    let mut rows = Vec::new();
-    let mut ruled_out = 0;
-    let whole_file = tests.iter().all(|test| file_may_have(index, test));
-    for block in 0..blocks {
-        if whole_file && tests.iter().all(|test| block_may_have(index, block, test)) {
-            push(&mut rows, block * BLOCK_ROWS..((block + 1) * BLOCK_ROWS).min(total));
-        } else {
-            ruled_out += 1;
+/// What is known of the blocks of a file.
+struct Index<'a> {
+    sections: &'a IndexReader,
+    /// Whether a row may have attributes of its scope.
+    has_scopes: bool,
+}
+
+/// Whether a row of logs may have attributes of its scope, by the statistics.
+fn has_scopes(footer: &Footer) -> bool {
+    let Some(converter) = converter(footer, "scope_attrs") else { return true };
+    let groups = footer.reader.metadata().row_groups();
+    let Ok(nulls) = converter.row_group_null_counts(groups) else { return true };
+    let rows = groups.iter().map(|group| u64::try_from(group.num_rows()).ok());
+    !nulls.iter().zip(rows).all(|(nulls, rows)| nulls.is_some() && nulls == rows)
+}
+
+/// Those of `rows` whose blocks the index section does not rule out.
+fn matching_blocks(
+    index: &Index<'_>,
+    tests: &[ColumnTest],
+    rows: &[Range<usize>],
+    total: usize,
+    metrics: &ScanMetrics,
+) -> Vec<Range<usize>> {
+    // The smallest blocks that any test knows.
+    let needs_grams = tests.iter().any(|test| asks_for(test, &|test| matches!(test, Test::Contains(_))));
+    let block_rows = index.sections.grams().filter(|_| needs_grams).map_or(BLOCK_ROWS, GramFilters::block_rows);
+    let whole_file = tests.iter().all(|test| file_may_have(index.sections, test));
+    let (mut blocks, mut ruled_out) = (0, 0);
+    let mut kept = Vec::new();
+    let mut next = 0;
+    for range in rows {
+        for block in next.max(range.start / block_rows)..range.end.div_ceil(block_rows) {
+            let at = block * block_rows;
+            blocks += 1;
+            if whole_file && tests.iter().all(|test| block_may_have(index, at, test)) {
+                push(&mut kept, at..(at + block_rows).min(total));
+            } else {
+                ruled_out += 1;
+            }
+            next = block + 1;
         }
     }
     ScanMetrics::add(&metrics.blocks, blocks);
     ScanMetrics::add(&metrics.blocks_pruned, ruled_out);
-    rows
+    intersect(rows, &kept)
 }
 
-fn block_may_have(index: &IndexReader, block: usize, test: &ColumnTest) -> bool {
+/// Whether a test, or one of its alternatives, is one that `is_it`.
+fn asks_for(test: &ColumnTest, is_it: &impl Fn(&Test) -> bool) -> bool {
+    match &test.test {
+        Test::AnyOf(tests) => tests.iter().any(|test| asks_for(test, is_it)),
+        test => is_it(test),
+    }
+}
+
+/// Whether the block that row `at` is in may have a row that passes.
+fn block_may_have(index: &Index<'_>, at: usize, test: &ColumnTest) -> bool {
+    let block = at / BLOCK_ROWS;
+    let Index { sections, has_scopes } = index;
     match (&test.test, test.column.as_str()) {
-        (Test::Contains(needle), "body") => index.grams().is_none_or(|grams| grams.may_contain(block, needle.as_bytes())),
-        (Test::In(ids), "trace_id") => any_id(index.trace_ids(), block, ids),
-        (Test::In(ids), "span_id") => any_id(index.span_ids(), block, ids),
-        (Test::KeyIs(key, value), column) => !index.lacks_attribute(block, column, key, value),
-        (Test::AnyOf(tests), _) => tests.iter().any(|test| block_may_have(index, block, test)),
+        (Test::Contains(needle), "body") => {
+            sections.grams().is_none_or(|grams| grams.may_contain(at / grams.block_rows(), needle.as_bytes()))
+        }
+        (Test::In(ids), "trace_id") => any_id(sections.trace_ids(), block, ids),
+        (Test::In(ids), "span_id") => any_id(sections.span_ids(), block, ids),
+        (Test::HasAttributes, _) => *has_scopes || !sections.lacks_attributes(block),
+        (Test::KeyIs(key, value), column) => !sections.lacks_attribute(block, column, key, value),
+        (Test::AnyOf(tests), _) => tests.iter().any(|test| block_may_have(index, at, test)),
         _ => true,
     }
 }

@@ -85,7 +85,7 @@ impl Bounds {
         match test {
             Test::In(scalars) => scalars.iter().map(value).collect::<Option<Vec<_>>>().map(Self::In),
             Test::Between(low, high) => Some(Self::Between(low.as_ref().and_then(value), high.as_ref().and_then(value))),
-            Test::Contains(_) | Test::KeyIs(..) | Test::AnyOf(_) => None,
+            Test::Contains(_) | Test::KeyIs(..) | Test::HasAttributes | Test::AnyOf(_) => None,
         }
     }
 

@@ -17,6 +17,9 @@ use crate::cache::{Caches, Footer, Reuse};
 use crate::error::{Error, Result};
 use crate::lake::BatchStream;
 
+/// Decoded columns of a row group that are kept between a test of its rows and their delivery; beyond it they are decoded again.
+const TESTED_BYTES_MAX: usize = 32 << 20;
+
 /// A scan between two batches.
 struct Scan {
     store: Arc<dyn ObjectStore>,
@@ -88,10 +91,14 @@ impl Scan {
             ScanMetrics::add(&metrics.files_pruned, 1);
             return Ok(());
         }
-        let filter = if chained { None } else { filter::row_filter(&footer, &tests) };
+        let undecodable = |e: &dyn std::fmt::Display| Error::Decode { table: file.table, file: file.id, reason: e.to_string() };
+        let texts = self.spec.texts.as_ref();
+        debug_assert!(!chained || texts.is_none(), "tables whose rows are chained have no texts to test");
+        let filter = if chained { None } else { filter::row_filter(&footer, &tests, texts).map_err(|e| undecodable(&e))? };
         let mut builder = ParquetPushDecoderBuilder::new_with_metadata(footer.reader.clone())
             .with_projection(mask(&footer, self.projection.stored()))
             .with_batch_size(self.spec.batch_rows.max(1))
+            .with_max_predicate_cache_size(TESTED_BYTES_MAX)
             .with_row_groups(plan.row_groups);
         if let Some(selection) = plan.selection {
             builder = builder.with_row_selection(selection);
@@ -99,8 +106,7 @@ impl Scan {
         if let Some(filter) = filter {
             builder = builder.with_row_filter(filter);
         }
-        let decoder = builder.build();
-        let decoder = decoder.map_err(|e| Error::Decode { table: file.table, file: file.id, reason: e.to_string() })?;
+        let decoder = builder.build().map_err(|e| undecodable(&e))?;
         self.decoder = Some((footer, decoder));
         Ok(())
     }

@@ -72,6 +72,47 @@ pub fn is_printable(c: char) -> bool {
         || std::str::from_utf8(&pair[..len]).is_ok_and(|pair| pair.escape_debug().skip(1).eq(std::iter::once(c)))
 }
 
+/// Length of the literal in double quotes at the start of `text`, unless its line ends first.
+pub fn quoted_len(text: &str) -> Option<usize> {
+    let mut bytes = text.bytes().enumerate().skip(1);
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'"' => return Some(at + 1),
+            b'\n' => return None,
+            b'\\' => _ = bytes.next().filter(|(_, b)| *b != b'\n')?,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether every escape in the `body` of a literal in double quotes is one that Go has.
+pub fn escapes_are_known(body: &str) -> bool {
+    let mut rest = body;
+    while let Some(at) = rest.find('\\') {
+        rest = &rest[at + 1..];
+        let Some(c) = rest.chars().next() else { return false };
+        let code = |range: std::ops::Range<usize>, radix| rest.get(range).and_then(|d| u32::from_str_radix(d, radix).ok());
+        let digits = |len: usize| rest.get(1..=len).is_some_and(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
+        let (known, len) = match c {
+            'a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v' | '\\' | '"' => (true, 1),
+            'x' => (digits(2), 3),
+            'u' => (digits(4) && code(1..5, 16).and_then(char::from_u32).is_some(), 5),
+            'U' => (digits(8) && code(1..9, 16).and_then(char::from_u32).is_some(), 9),
+            '0'..='7' => {
+                let octal = rest.get(0..3).is_some_and(|d| d.bytes().all(|b| (b'0'..=b'7').contains(&b)));
+                (octal && code(0..3, 8).is_some_and(|c| c < 256), 3)
+            }
+            _ => (false, 1),
+        };
+        if !known {
+            return false;
+        }
+        rest = &rest[len..];
+    }
+    true
+}
+
 /// The value of a string literal with its quotes, one that the lexer has accepted.
 pub fn unquote(literal: &str) -> String {
     let body = &literal[1..literal.len() - 1];

@@ -2,24 +2,40 @@
 
 mod attr;
 mod caps;
+mod json;
 mod label;
+mod logfmt_get;
 mod map_value;
 mod prom;
 mod series_caps;
+mod time_bucket;
+
+pub use json::as_text as json_as_text;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::catalog::TableFunction;
-use datafusion::execution::SessionStateDefaults;
+use datafusion::common::Result;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::{FunctionRegistry, SessionState, SessionStateDefaults};
+use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
 
-use crate::promql::table::{self, PromqlFunction};
-
 /// Functions that tell of the node, not of the data.
 const REMOVED: [&str; 2] = ["input_file_name", "file_row_index"];
+
+/// Aggregates that people look for under another name as well.
+const ALIASES: [(&str, &[&str]); 2] =
+    [("approx_percentile_cont", &["approx_percentile"]), ("prom_histogram_quantile", &["histogram_quantile"])];
+
+fn aliased(function: Arc<AggregateUDF>) -> Arc<AggregateUDF> {
+    match ALIASES.into_iter().find(|(name, _)| *name == function.name()) {
+        Some((_, aliases)) => Arc::new(AggregateUDF::clone(&function).with_aliases(aliases.iter().copied())),
+        None => function,
+    }
+}
 
 /// Every function of a session; built once, shared by all.
 #[derive(Debug)]
@@ -30,6 +46,7 @@ pub(crate) struct Functions {
     window: Vec<Arc<WindowUDF>>,
     table: HashMap<String, Arc<TableFunction>>,
     planners: Vec<Arc<dyn ExprPlanner>>,
+    rewrites: Vec<Arc<dyn FunctionRewrite + Send + Sync>>,
 }
 
 impl Functions {
@@ -39,10 +56,17 @@ impl Functions {
             .filter(|function| !REMOVED.contains(&function.name()))
             .map(caps::capped)
             .collect();
+        let date_bin = scalar.iter().find(|function| function.name() == "date_bin").map(Arc::clone);
+        scalar.extend(date_bin.map(|date_bin| Arc::new(ScalarUDF::from(time_bucket::TimeBucket::new(date_bin)))));
         scalar.push(Arc::new(ScalarUDF::from(attr::Attr::new())));
         scalar.push(Arc::new(ScalarUDF::from(label::Label::new())));
-        let mut aggregate = SessionStateDefaults::default_aggregate_functions();
-        aggregate.extend(prom::aggregates());
+        scalar.push(Arc::new(ScalarUDF::from(logfmt_get::LogfmtGet::new())));
+        let mut json = json::Json::new();
+        scalar.append(&mut json.scalar);
+        let mut planners = json.planners;
+        planners.extend(SessionStateDefaults::default_expr_planners());
+        let mut aggregate: Vec<_> = SessionStateDefaults::default_aggregate_functions().into_iter().map(aliased).collect();
+        aggregate.extend(prom::aggregates().into_iter().map(aliased));
         let table = SessionStateDefaults::default_table_functions()
             .into_iter()
             .map(|function| (function.name().to_owned(), series_caps::capped(&function)))
@@ -53,22 +77,29 @@ impl Functions {
             aggregate,
             window: SessionStateDefaults::default_window_functions(),
             table,
-            planners: SessionStateDefaults::default_expr_planners(),
+            planners,
+            rewrites: json.rewrites,
         }
     }
 
-    /// Gives them to a session, with `promql` if it is spoken.
-    pub(crate) fn install(&self, builder: SessionStateBuilder, promql: Option<PromqlFunction>) -> SessionStateBuilder {
+    /// A session with them, and with the languages that are spoken.
+    ///
+    /// # Errors
+    /// DataFusion refuses one of them.
+    pub(crate) fn install(&self, builder: SessionStateBuilder, languages: Vec<TableFunction>) -> Result<SessionState> {
         let mut table = self.table.clone();
-        if let Some(promql) = promql {
-            table.insert(table::NAME.to_owned(), Arc::new(TableFunction::new(table::NAME.to_owned(), Arc::new(promql))));
-        }
-        builder
+        table.extend(languages.into_iter().map(|language| (language.name().to_owned(), Arc::new(language))));
+        let mut state = builder
             .with_expr_planners(self.planners.clone())
             .with_scalar_functions(self.scalar.clone())
             .with_higher_order_functions(self.higher_order.clone())
             .with_aggregate_functions(self.aggregate.clone())
             .with_window_functions(self.window.clone())
             .with_table_functions(table)
+            .build();
+        for rewrite in &self.rewrites {
+            state.register_function_rewrite(Arc::clone(rewrite))?;
+        }
+        Ok(state)
     }
 }

@@ -30,6 +30,8 @@ pub struct LogqlConfig {
     pub queue_max: usize,
     /// Tails of one tenant at the same time (Loki's `max_concurrent_tail_requests`).
     pub tails_max: usize,
+    /// Bytes of times of lines that are kept decoded, for metric queries that count lines without looking at them.
+    pub run_cache_bytes: u64,
     /// Whether lines can be deleted over `/loki/api/v1/delete`, by everybody who may query.
     pub delete_api: bool,
 }
@@ -46,6 +48,7 @@ impl Default for LogqlConfig {
             queries_max: 20,
             queue_max: 128,
             tails_max: 10,
+            run_cache_bytes: 128 << 20,
             delete_api: false,
         }
     }

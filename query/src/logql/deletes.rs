@@ -13,10 +13,10 @@ use arrow::array::RecordBatch;
 use arrow::buffer::BooleanBuffer;
 use catalog::manifest::{DeletePredicate, Operation, Snapshot};
 use catalog::{Signal, TenantId, Timestamp};
+use lake::ColumnTest;
 use lake::deletes::{RowTest, Selection};
 use lake::dictionary::Lookup;
 use lake::series::Series;
-use lake::{ColumnTest, Test};
 use logql::ast::{LogExpr, Stage};
 use logql::pipeline::{Hints, Pipeline};
 use uuid::Uuid;
@@ -24,8 +24,10 @@ use uuid::Uuid;
 use super::answer::DeleteState;
 use super::error::{Error, Result};
 use super::evaluate::parse_log;
-use super::metadata::{Need, Resources};
+use super::lines::has_one_of;
+use super::metadata::Need;
 use super::request::DeleteRequest;
+use super::resources::Resources;
 use super::rows::{Runner, Stages};
 use super::streams::{self, Streams};
 use crate::deletes::PREDICATES_MAX;
@@ -64,8 +66,7 @@ impl LineTest {
         }
         let need = pipeline.required_labels().map_or_else(Need::all, Need::of);
         let columns = need.columns().iter().copied().chain(["body"]).collect();
-        let contains = |text| ColumnTest { column: "body".to_owned(), test: Test::Contains(text) };
-        let prunes = Pipeline::required_literals(&log.stages).into_iter().map(|literal| contains(literal.text)).collect();
+        let prunes = Pipeline::required_literals(&log.stages).iter().map(|literals| has_one_of(literals)).collect();
         let stages = Arc::new(Stages { pipeline, streams: Arc::default(), resources: Resources::default() });
         Ok(Some(Self { stages, columns, prunes }))
     }

@@ -2,40 +2,41 @@
 //!
 //! ```text
 //! log query      text ─parse─► stages ─► lines ─► Runner ─► Nearest, of every partition ─► streams
-//! metric query   text ─parse─► plan ─► of each leaf: lines ─► Runner ─► samples ─► LeafState, of every partition ─► evaluate
+//! metric query   text ─parse─► plan ─► of each leaf: lines ─► Runner ─► samples; see [`super::numbers`]
 //! ```
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use catalog::{TimeRange, Timestamp};
-use datafusion::execution::TaskContext;
+use catalog::TimeRange;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{StreamExt, TryStreamExt, stream};
-use logql::ast::{Expr, LogExpr, MetricExpr};
+use lake::ColumnTest;
+use logql::ast::{Expr, LogExpr, Stage};
 use logql::labels::Category;
-use logql::metric::{self, Leaf, LeafReader, LeafState, Plan, SampleExtractor, StepGrid};
-use logql::pipeline::{Hints, Line, Pipeline};
+use logql::metric::StepGrid;
+use logql::pipeline::{Hints, Line, Pipeline, label_literals};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::answer::{Answer, Element, Entry, Labels, Series, Stats, Stream, Value};
+use super::answer::{Answer, Entry, Stats, Stream, Value};
 use super::config::LogqlConfig;
 use super::entries::{Found, Nearest};
 use super::error::{Error, Result};
-use super::lines::{Lines, LinesExec, Wanted};
-use super::metadata::{Need, Resources};
+use super::lines::{self, Lines, LinesExec, Wanted};
+use super::metadata::{self, Need};
+use super::numbers;
 use super::request::{Direction, InstantQuery, RangeQuery, TimeNs};
+use super::resources::{ResourceCache, Resources};
 use super::rows::{Row, Runner, Stages, Tally};
-use super::streams::{self, Interner};
+use super::runs::RunCache;
+use super::streams::{self, Interner, Streams};
 use crate::run::Ticket;
 use crate::view::View;
 
 /// Loki's words.
 const INSTANT_LOG: &str =
     "log queries are not supported as an instant query type, please change your query to a range query type";
-
-/// Series of one range aggregation before anything sums them up.
-const SERIES_MAX: usize = 1_000_000;
 
 /// What an evaluation works with.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub(super) struct Work {
     pub(super) partitions: usize,
     pub(super) ticket: Ticket,
     pub(super) now_ns: i64,
+    pub(super) runs: Arc<RunCache>,
+    pub(super) resources: Arc<ResourceCache>,
 }
 
 /// What a log query asks for beside its lines.
@@ -83,7 +86,7 @@ pub(super) fn parse_log(text: &str) -> Result<LogExpr> {
 /// All kinds.
 pub(super) async fn range(work: &Work, query: &RangeQuery) -> Result<Answer> {
     let expr = parse(&query.text)?;
-    check_length(query, &work.config)?;
+    check_length(TimeNs { start_ns: query.start_ns, end_ns: query.end_ns }, &work.config)?;
     match expr {
         Expr::Log(log) => {
             check_limit(query, &work.config)?;
@@ -104,7 +107,7 @@ pub(super) async fn range(work: &Work, query: &RangeQuery) -> Result<Answer> {
                     ),
                 });
             }
-            metrics(work, &metric, grid, false).await
+            numbers::metrics(work, &metric, grid, false).await
         }
     }
 }
@@ -116,7 +119,7 @@ pub(super) async fn range(work: &Work, query: &RangeQuery) -> Result<Answer> {
 pub(super) async fn instant(work: &Work, query: &InstantQuery) -> Result<Answer> {
     match parse(&query.text)? {
         Expr::Log(_) => Err(Error::invalid(INSTANT_LOG)),
-        Expr::Metric(metric) => metrics(work, &metric, StepGrid::instant(query.time_ns), true).await,
+        Expr::Metric(metric) => numbers::metrics(work, &metric, StepGrid::instant(query.time_ns), true).await,
     }
 }
 
@@ -134,8 +137,12 @@ fn check_limit(query: &RangeQuery, config: &LogqlConfig) -> Result<()> {
     Ok(())
 }
 
-fn check_length(query: &RangeQuery, config: &LogqlConfig) -> Result<()> {
-    let length_ns = query.end_ns.saturating_sub(query.start_ns);
+/// How long a range may be asked for.
+///
+/// # Errors
+/// Loki's.
+pub(super) fn check_length(time: TimeNs, config: &LogqlConfig) -> Result<()> {
+    let length_ns = time.end_ns.saturating_sub(time.start_ns);
     let length_max_ns = i64::try_from(config.length_max.as_nanos()).unwrap_or(i64::MAX);
     if length_max_ns > 0 && length_ns > length_max_ns {
         let text = logql::units::duration_text;
@@ -157,6 +164,7 @@ pub(super) struct Ready {
     exec: Arc<LinesExec>,
     stages: Arc<Stages>,
     partitions: usize,
+    need: Need,
 }
 
 /// Plans the read of a log query's lines. `time` includes both ends; `hints` says which labels somebody looks at, `order` the order that
@@ -178,24 +186,74 @@ pub(super) async fn ready(
         // A label of the stream hides metadata of its name.
         Some(names) => Need::of(names.filter(|name| !streams.all_have(name))),
     };
-    let resources = Resources::load(view, &need, time).await?;
+    let resources = Resources::load(view, &work.resources, &need, time).await?;
+    let filters = Some(pipeline.leading_filters()).filter(|filters| !filters.is_empty()).map(Arc::new);
+    let pipeline = pipeline.behind_filters();
     let mut columns: Vec<String> = vec!["stream_id".to_owned(), "ts".to_owned()];
     columns.extend((takes_text || !pipeline.is_empty()).then(|| "body".to_owned()));
     columns.extend(order.map(|_| "seq".to_owned()));
     columns.extend(need.columns().iter().map(|column| (*column).to_owned()));
-    let literals = Pipeline::required_literals(&log.stages).into_iter().map(|literal| literal.text).collect();
-    let filters = Some(pipeline.leading_filters()).filter(|filters| !filters.is_empty());
-    let wanted = Wanted { streams: Arc::clone(&streams), time, columns, literals, filters, direction: order.unwrap_or_default() };
-    let lines = Lines::plan(view, wanted).await?;
+    let mut texts: Vec<ColumnTest> =
+        Pipeline::required_literals(&log.stages).iter().map(|literals| lines::has_one_of(literals)).collect();
+    texts.extend(of_labels(&log.stages, &streams, &resources));
+    let wanted = Wanted {
+        streams: Arc::clone(&streams),
+        time,
+        columns,
+        texts,
+        filters,
+        direction: order.unwrap_or_default(),
+        may_end: order.is_some(),
+    };
+    let lines = Lines::plan(view, Arc::clone(&work.runs), wanted).await?;
     let partitions = lines.partitions(work.partitions);
     let exec = Arc::new(LinesExec::new(Arc::clone(&lines), partitions)?);
-    Ok(Ready { lines, exec, stages: Arc::new(Stages { pipeline, streams, resources }), partitions })
+    Ok(Ready { lines, exec, stages: Arc::new(Stages { pipeline, streams, resources }), partitions, need })
+}
+
+/// What label filters want of lines, where their labels are none of the streams, nor metadata of rows that have no attributes.
+fn of_labels(stages: &[Stage], streams: &Streams, resources: &Resources) -> impl Iterator<Item = ColumnTest> {
+    let found = label_literals(stages).into_iter();
+    let is_own = |name: &String| !metadata::is_column(name) && !streams.any_has(name) && !resources.any_has(name);
+    let own = found.filter(move |condition| condition.labels.iter().all(is_own));
+    own.map(|condition| ColumnTest::any_of(vec![lines::has_one_of(&condition.literals), ColumnTest::has_attributes()]))
 }
 
 impl Ready {
     /// The same read by one reader.
     pub(super) fn alone(self) -> Self {
         Self { partitions: 1, ..self }
+    }
+
+    /// Whether no stage looks at a line.
+    pub(super) fn takes_every_line(&self) -> bool {
+        self.stages.pipeline.is_empty() && self.lines.takes_every_line()
+    }
+
+    /// What is read.
+    pub(super) fn lines(&self) -> &Arc<Lines> {
+        &self.lines
+    }
+
+    /// The columns of metadata that are read.
+    pub(super) fn metadata(&self) -> &[&'static str] {
+        self.need.columns()
+    }
+
+    /// What takes lines through the stages.
+    pub(super) fn runner(&self) -> Runner {
+        Runner::new(Arc::clone(&self.stages))
+    }
+
+    /// How many readers there are.
+    pub(super) fn partitions(&self) -> usize {
+        self.partitions
+    }
+
+    /// The lines of one reader, and what takes them through the stages.
+    pub(super) fn partition(&self, work: &Work, partition: usize) -> Result<(SendableRecordBatchStream, Runner)> {
+        let lines = self.exec.execute(partition, Arc::clone(&work.context))?;
+        Ok((lines, self.runner()))
     }
 
     /// Runs `each` over the batches of every partition, side by side, and gives what each partition made.
@@ -206,8 +264,8 @@ impl Ready {
     {
         let mut tasks = Vec::with_capacity(self.partitions);
         for partition in 0..self.partitions {
-            let mut batches = self.exec.execute(partition, Arc::clone(&work.context))?;
-            let (mut runner, mut sink) = (Runner::new(Arc::clone(&self.stages)), sink());
+            let (mut batches, mut runner) = self.partition(work, partition)?;
+            let mut sink = sink();
             let (each, ticket) = (each.clone(), work.ticket.clone());
             tasks.push(AbortOnDropHandle::new(tokio::spawn(async move {
                 while let Some(batch) = batches.next().await {
@@ -218,8 +276,6 @@ impl Ready {
             })));
         }
         let (mut sinks, mut tally) = (Vec::with_capacity(tasks.len()), Tally::default());
-        let died =
-            |e: tokio::task::JoinError| Error::Query(crate::Error::Internal { message: format!("a query's task died: {e}") });
         let mut done = stream::iter(tasks).buffered(self.partitions.max(1)).map_err(died);
         while let Some(made) = done.try_next().await? {
             let (sink, count) = made?;
@@ -229,7 +285,8 @@ impl Ready {
         Ok((sinks, tally))
     }
 
-    fn stats(&self, work: &Work, tally: Tally) -> Stats {
+    /// What reading has cost so far.
+    pub(super) fn stats(&self, work: &Work, tally: Tally) -> Stats {
         let (lines, bytes) = self.lines.looked_at();
         let read = self.lines.metrics().totals();
         Stats {
@@ -242,6 +299,11 @@ impl Ready {
             ..Stats::default()
         }
     }
+}
+
+/// The error of a task that ended without an answer.
+pub(super) fn died(e: tokio::task::JoinError) -> Error {
+    Error::Query(crate::Error::Internal { message: format!("a query's task died: {e}") })
 }
 
 /// The entries of a log query, by stream.
@@ -285,85 +347,4 @@ pub(super) fn found(interner: &mut Interner, row: Row, line: &Line<'_>) -> Found
         interner.labels(pairs.into_iter())
     });
     Found { stream, seq: row.seq, entry: Entry { ts_ns: row.ts_ns, line: line.text.to_owned(), metadata, parsed } }
-}
-
-/// The value of a metric query.
-async fn metrics(work: &Work, expr: &MetricExpr, grid: StepGrid, is_instant: bool) -> Result<Answer> {
-    let plan = Plan::of(expr);
-    let mut stats = Stats::default();
-    let mut results = Vec::with_capacity(plan.leaves().len());
-    for leaf in plan.leaves() {
-        let (series, cost) = self::leaf(work, leaf, grid).await?;
-        stats.bytes += cost.bytes;
-        stats.metadata_bytes += cost.metadata_bytes;
-        stats.lines += cost.lines;
-        stats.lines_kept += cost.lines_kept;
-        stats.files = cost.files;
-        stats.bytes_read += cost.bytes_read;
-        results.push(series);
-    }
-    work.ticket.check()?;
-    let limits = metric::Limits { instant: is_instant, series_max: work.config.series_max };
-    let answer = metric::evaluate(&plan, &results, grid, limits).map_err(|e| Error::invalid(e.to_string()))?;
-    let mut interner = Interner::default();
-    let mut labels = |labels: &metric::Labels| -> Labels { interner.labels(labels.iter()) };
-    let time_ns = grid.start_ns;
-    let value = match answer.value {
-        metric::Value::Scalar(value) => Value::Scalar { time_ns, value },
-        metric::Value::Vector(elements) => {
-            Value::Vector(elements.iter().map(|(set, value)| Element { labels: labels(set), time_ns, value: *value }).collect())
-        }
-        metric::Value::Matrix(series) => Value::Matrix(
-            series
-                .iter()
-                .map(|series| Series {
-                    labels: labels(&series.labels),
-                    points: series.steps.iter().map(|(at, value)| (grid.time_ns(at), value)).collect(),
-                })
-                .collect(),
-        ),
-    };
-    stats.entries = match &value {
-        Value::Vector(elements) => elements.len() as u64,
-        Value::Matrix(series) => series.len() as u64,
-        _ => 0,
-    };
-    Ok(Answer { value, warnings: answer.warnings, stats })
-}
-
-/// The series of a range aggregation.
-async fn leaf(work: &Work, leaf: &Leaf, grid: StepGrid) -> Result<(Vec<metric::StepSeries>, Stats)> {
-    let range = &leaf.range;
-    let at = |ns: i64| Timestamp::from_nanos(ns);
-    let first_ns = grid.start_ns.saturating_sub(range.offset_ns).saturating_sub(range.range_ns).saturating_add(1);
-    let time = TimeRange::new(at(first_ns), at(grid.end_ns.saturating_sub(range.offset_ns)));
-    let extractor = SampleExtractor::new(leaf).map_err(|e| Error::invalid(format!("parse error : {e}")))?;
-    let ready = ready(work, &range.log, time, extractor.hints().clone(), None, extractor.takes_text()).await?;
-    let sink = || LeafReader::new(leaf, extractor.clone(), grid);
-    let each = |runner: &mut Runner, batch: &RecordBatch, reader: &mut LeafReader| {
-        runner.run(
-            batch,
-            reader,
-            |_, _| true,
-            |reader, row, line| {
-                reader.read(row.ts_ns, line.text, line.labels);
-                Ok(())
-            },
-        )?;
-        if reader.state().groups_len() > SERIES_MAX { Err(too_many_series()) } else { Ok(()) }
-    };
-    let (readers, tally) = ready.run(work, sink, each).await?;
-    let mut parts = readers.into_iter().map(LeafReader::into_state);
-    let mut state = parts.next().unwrap_or_else(|| LeafState::new(leaf, grid));
-    parts.for_each(|part| state.merge(&part));
-    Ok((state.finish(), ready.stats(work, tally)))
-}
-
-fn too_many_series() -> Error {
-    Error::Limit {
-        name: "series of a range aggregation",
-        message: format!(
-            "a range aggregation may have {SERIES_MAX} series; group by fewer labels, or drop labels that differ from line to line"
-        ),
-    }
 }

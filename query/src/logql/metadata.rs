@@ -15,19 +15,18 @@ use arrow::array::{
 };
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampNanosecondType};
 use catalog::labels::label_name;
-use catalog::{Table, TimeRange};
-use hashbrown::HashMap;
-use lake::dictionary::Lookup;
-use lake::series::Scope;
+use logql::labels::{ERROR_DETAILS_LABEL, ERROR_LABEL};
 use serde_json::Value as Json;
 
-use super::error::{Error, Result};
-use crate::scan::layout::whole_days;
-use crate::view::View;
+use super::resources::Resources;
 
+/// The column of a line's level.
+pub(super) const LEVEL: &str = "level";
+/// The label that it becomes.
+pub(super) const LEVEL_LABEL: &str = "detected_level";
 /// Columns of `logs` with the label that each becomes.
 const PLAIN: [(&str, &str); 12] = [
-    ("level", "detected_level"),
+    (LEVEL, LEVEL_LABEL),
     ("trace_id", "trace_id"),
     ("span_id", "span_id"),
     ("observed_ts", "observed_timestamp"),
@@ -40,8 +39,14 @@ const PLAIN: [(&str, &str); 12] = [
     ("scope_version", "scope_version"),
     ("scope_attrs", ""),
 ];
+/// Whether metadata of this name comes from a column of its own.
+pub(super) fn is_column(name: &str) -> bool {
+    let base = name.strip_suffix("_extracted").unwrap_or(name);
+    PLAIN.iter().any(|(_, label)| *label == base)
+}
+
 /// The maps of attributes of a row, and of its resource.
-const MAPS: [&str; 5] = ["attrs_str", "attrs_int", "attrs_f64", "attrs_bool", "attrs_json"];
+pub(super) const MAPS: [&str; 5] = ["attrs_str", "attrs_int", "attrs_f64", "attrs_bool", "attrs_json"];
 
 /// Which metadata a query needs.
 #[derive(Debug, Clone, Default)]
@@ -75,53 +80,9 @@ impl Need {
         &self.columns
     }
 
-    fn has(&self, column: &str) -> bool {
+    /// Whether `column` is one of them.
+    pub(super) fn has(&self, column: &str) -> bool {
         self.columns.contains(&column)
-    }
-}
-
-/// The attributes of resources as labels, by id.
-#[derive(Debug, Default)]
-pub(super) struct Resources(HashMap<i64, OwnLabels>);
-
-/// Names and values.
-type OwnLabels = Vec<(Box<str>, Box<str>)>;
-
-impl Resources {
-    /// Those that lines in `time` can point to; none when nobody needs them.
-    ///
-    /// # Errors
-    /// The lake's.
-    pub(super) async fn load(view: &View, need: &Need, time: TimeRange) -> Result<Self> {
-        if !need.has("resource_id") {
-            return Ok(Self::default());
-        }
-        let files = view.files(Table::Resources, whole_days(time));
-        view.open(&files)?;
-        let scope = Scope { table: Table::Resources, files, fresh: view.fresh(Table::Resources) };
-        if scope.files.is_empty() && scope.fresh.is_empty() {
-            return Ok(Self::default());
-        }
-        let lookup = view.lake().dictionaries().lookup(&scope).await?;
-        Self::of(&lookup).ok_or_else(|| Error::Query(crate::Error::Internal { message: "resources lack a column".to_owned() }))
-    }
-
-    /// Whether a resource is known.
-    pub(super) fn has(&self, id: i64) -> bool {
-        self.0.contains_key(&id)
-    }
-
-    /// Those of `lookup`; `None` when its rows lack a column.
-    pub(super) fn of(lookup: &Lookup) -> Option<Self> {
-        let mut resources = HashMap::new();
-        let mut pairs = Pairs::default();
-        for (id, batch, row) in lookup.iter() {
-            let maps = MAPS.iter().map(|name| batch.column_by_name(name).and_then(Attributes::of)).collect::<Option<Vec<_>>>()?;
-            pairs.clear();
-            maps.iter().for_each(|map| map.read(row, &mut pairs));
-            resources.insert(id, pairs.iter().map(|(name, value)| (name.into(), value.into())).collect());
-        }
-        Some(Self(resources))
     }
 }
 
@@ -130,9 +91,20 @@ impl Resources {
 pub(super) struct Pairs {
     text: String,
     spans: Vec<(Range<usize>, Range<usize>)>,
+    /// Names that somebody asks for; `None`: all of them.
+    wanted: Option<Vec<Box<str>>>,
 }
 
 impl Pairs {
+    /// From now on takes no other names than `wanted`, and those of errors; `None`: all names.
+    pub(super) fn only<'a>(&mut self, wanted: Option<impl Iterator<Item = &'a str>>) {
+        self.wanted = wanted.map(|wanted| wanted.chain([ERROR_LABEL, ERROR_DETAILS_LABEL]).map(Box::from).collect());
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|known| **known == *name))
+    }
+
     pub(super) fn clear(&mut self) {
         self.text.clear();
         self.spans.clear();
@@ -149,12 +121,12 @@ impl Pairs {
 
     /// Adds a label: what is no letter, digit or `_` in its name becomes `_`.
     fn push(&mut self, name: &str, value: impl std::fmt::Display) {
+        let label = label_name(name);
+        if !self.wants(&label) {
+            return;
+        }
         let start = self.text.len();
-        self.text.push_str(&label_name(name));
-        self.finish(start, value);
-    }
-
-    fn finish(&mut self, start: usize, value: impl std::fmt::Display) {
+        self.text.push_str(&label);
         let middle = self.text.len();
         // Writing to memory cannot fail.
         let _ = write!(self.text, "{value}");
@@ -162,8 +134,12 @@ impl Pairs {
     }
 
     fn push_text(&mut self, name: &str, value: &str) {
+        let label = label_name(name);
+        if !self.wants(&label) {
+            return;
+        }
         let start = self.text.len();
-        self.text.push_str(&label_name(name));
+        self.text.push_str(&label);
         let middle = self.text.len();
         self.text.push_str(value);
         self.spans.push((start..middle, middle..self.text.len()));
@@ -206,7 +182,7 @@ fn plain(value: &Json) -> Json {
 
 /// A map column of attributes.
 #[derive(Debug)]
-enum Attributes<'a> {
+pub(super) enum Attributes<'a> {
     Text(&'a MapArray, &'a StringArray, &'a StringArray),
     Int(&'a MapArray, &'a StringArray, &'a Int64Array),
     Double(&'a MapArray, &'a StringArray, &'a Float64Array),
@@ -214,7 +190,8 @@ enum Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    fn of(column: &'a ArrayRef) -> Option<Self> {
+    /// `None` of a column of another shape.
+    pub(super) fn of(column: &'a ArrayRef) -> Option<Self> {
         let map = column.as_map_opt()?;
         let (names, values) = (map.keys().as_string_opt::<i32>()?, map.values());
         if let Some(values) = values.as_string_opt::<i32>() {
@@ -229,7 +206,8 @@ impl<'a> Attributes<'a> {
         Some(Self::Bool(map, names, values.as_boolean_opt()?))
     }
 
-    fn read(&self, row: usize, pairs: &mut Pairs) {
+    /// Adds those of a row.
+    pub(super) fn read(&self, row: usize, pairs: &mut Pairs) {
         let map = match self {
             Self::Text(map, ..) | Self::Int(map, ..) | Self::Double(map, ..) | Self::Bool(map, ..) => map,
         };
@@ -271,6 +249,12 @@ impl<'a> Texts<'a> {
     }
 }
 
+/// Whether no row has a value in `column`: all are null, or maps without entries.
+pub(super) fn is_blank(column: &ArrayRef) -> bool {
+    let has_no_entries = |map: &MapArray| map.value_offsets().first() == map.value_offsets().last();
+    column.null_count() == column.len() || column.as_map_opt().is_some_and(has_no_entries)
+}
+
 /// The columns of one batch.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
@@ -299,7 +283,7 @@ impl<'a> Reader<'a> {
             let name = field.name().as_str();
             let label = PLAIN.iter().find(|(plain, _)| *plain == name).map(|(_, label)| *label);
             // A column without any value costs nothing per row.
-            if column.null_count() == column.len() {
+            if is_blank(column) {
                 continue;
             }
             if let Some(dictionary) = column.as_dictionary_opt::<Int32Type>() {
@@ -330,6 +314,22 @@ impl<'a> Reader<'a> {
         this
     }
 
+    /// Whether a level is all the metadata that any row has.
+    pub(super) fn is_level(&self) -> bool {
+        let Self { texts, ids, numbers, observed, maps, scope, resources } = self;
+        let no_others = ids.is_empty() && numbers.is_empty() && maps.is_empty();
+        no_others
+            && observed.is_none()
+            && scope.is_none()
+            && resources.is_none()
+            && texts.iter().all(|(label, _)| *label == LEVEL_LABEL)
+    }
+
+    /// The level of a row; none if it has none.
+    pub(super) fn level(&self, row: usize) -> Option<&'a str> {
+        self.texts.iter().filter(|(label, _)| *label == LEVEL_LABEL).find_map(|(_, texts)| texts.get(row))
+    }
+
     /// The metadata of a row. Of equal names the first counts: a record's own before its scope's and its resource's. What of the resource
     /// became a label of the stream, as `is_label` knows, is no metadata.
     pub(super) fn read(&self, row: usize, is_label: impl Fn(&str) -> bool, pairs: &mut Pairs) {
@@ -341,9 +341,7 @@ impl<'a> Reader<'a> {
         }
         for (label, ids) in &self.ids {
             if ids.is_valid(row) {
-                let start = pairs.text.len();
-                pairs.text.push_str(label);
-                pairs.finish(start, Hex(ids.value(row)));
+                pairs.push(label, Hex(ids.value(row)));
             }
         }
         for (label, numbers) in &self.numbers {
@@ -370,7 +368,7 @@ impl<'a> Reader<'a> {
         }
         if let Some((ids, resources)) = self.resources
             && ids.is_valid(row)
-            && let Some(attributes) = resources.0.get(&ids.value(row))
+            && let Some(attributes) = resources.get(ids.value(row))
         {
             let others = attributes.iter().filter(|(name, _)| !is_label(name));
             others.for_each(|(name, value)| pairs.push_text(name, value));

@@ -19,10 +19,14 @@ mod evaluate;
 mod fields;
 mod lines;
 mod metadata;
+mod numbers;
 mod patterns;
 mod request;
+mod resources;
 mod rows;
+mod runs;
 mod streams;
+pub(crate) mod table;
 mod tail;
 
 pub use answer::{
@@ -32,6 +36,7 @@ pub use answer::{
 pub use config::LogqlConfig;
 pub(crate) use deletes::read_delete;
 pub use error::{Error, Result};
+pub(crate) use lines::time_of;
 pub use tail::Tail;
 
 pub use request::{
@@ -52,6 +57,8 @@ use crate::run::{self, Ticket};
 use crate::view::View;
 use counts::FileCounts;
 use evaluate::Work;
+use resources::ResourceCache;
+use runs::RunCache;
 
 /// Answers LogQL requests. One per process.
 #[derive(Debug, Clone)]
@@ -62,18 +69,28 @@ pub struct LogqlEngine {
     admission: Arc<Admission>,
     tails: Arc<Admission>,
     counts: Arc<FileCounts>,
+    runs: Arc<RunCache>,
+    resources: Arc<ResourceCache>,
 }
 
 impl LogqlEngine {
-    /// LogQL over `engine`; requests are worked on by `runtime`, which should not be the one that serves them.
+    /// LogQL over `engine`; requests are worked on by `runtime`, which should not be the one that serves them. From now on, SQL over the same
+    /// engine has the table function `logql`, with these settings.
     ///
     /// # Errors
     /// [`Error::Config`] when a setting is out of bounds.
     pub fn new(engine: Arc<Engine>, config: LogqlConfig, runtime: Handle) -> Result<Arc<Self>> {
         config.validate()?;
+        let (runs, resources) = (RunCache::new(config.run_cache_bytes), ResourceCache::new());
+        engine.speak_logql(table::Language {
+            config: config.clone(),
+            partitions: engine.config().target_partitions(),
+            runs: Arc::clone(&runs),
+            resources: Arc::clone(&resources),
+        });
         let admission = Arc::new(Admission::new(config.queries_max, config.queue_max));
         let tails = Arc::new(Admission::new(config.tails_max, 0));
-        Ok(Arc::new(Self { engine, config, runtime, admission, tails, counts: Arc::new(FileCounts::new()) }))
+        Ok(Arc::new(Self { engine, config, runtime, admission, tails, counts: Arc::new(FileCounts::new()), runs, resources }))
     }
 
     /// The settings.
@@ -227,7 +244,8 @@ impl LogqlEngine {
         let (config, partitions) = (self.config.clone(), self.engine.config().target_partitions());
         let (view, context) = (Arc::clone(session.view()), session.context().task_ctx());
         let now_ns = self.engine.env().now().as_nanos();
-        Ok((session, Work { view, context, config, partitions, ticket, now_ns }))
+        let (runs, resources) = (Arc::clone(&self.runs), Arc::clone(&self.resources));
+        Ok((session, Work { view, context, config, partitions, ticket, now_ns, runs, resources }))
     }
 
     /// As [`LogqlEngine::work`], with the times in the statistics.

@@ -23,9 +23,10 @@ use crate::view::View;
 /// The streams that a query reads.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    /// Ascending by id.
+    /// Ascending by id, unless others were put behind them.
     pub(super) list: Vec<Series>,
     places: HashMap<i64, u32>,
+    is_ascending: bool,
     /// Whether they are all the streams of the time asked for.
     pub(super) is_all: bool,
 }
@@ -34,7 +35,8 @@ impl Streams {
     /// These streams.
     pub(super) fn new(list: Vec<Series>, is_all: bool) -> Self {
         let places = list.iter().enumerate().map(|(at, stream)| (stream.id(), at as u32)).collect();
-        Self { list, places, is_all }
+        let is_ascending = list.is_sorted_by_key(Series::id);
+        Self { list, places, is_ascending, is_all }
     }
 
     /// The place in `list` of the stream with that id.
@@ -48,9 +50,24 @@ impl Streams {
             if !self.places.contains_key(&stream.id()) {
                 self.places.insert(stream.id(), self.list.len() as u32);
                 self.list.push(stream.clone());
+                self.is_ascending = false;
             }
         }
         self
+    }
+
+    /// Whether the id of one of them is from `low` to `high`.
+    pub(super) fn any_within(&self, low: i64, high: i64) -> bool {
+        if !self.is_ascending {
+            return true;
+        }
+        let at = self.list.partition_point(|stream| stream.id() < low);
+        self.list.get(at).is_some_and(|stream| stream.id() <= high)
+    }
+
+    /// Whether one of them has the label `name`.
+    pub(super) fn any_has(&self, name: &str) -> bool {
+        self.list.iter().any(|stream| stream.label(name).is_some())
     }
 
     /// Whether each of them has the label `name`.

@@ -30,8 +30,9 @@ use super::entries::{self, Found};
 use super::error::{Error, Result};
 use super::evaluate::{self, Order, Work};
 use super::lines::time_of;
-use super::metadata::{Need, Resources};
+use super::metadata::Need;
 use super::request::{Direction, TailQuery, TimeNs};
+use super::resources::Resources;
 use super::rows::{Runner, Stages};
 use super::streams::{self, Interner, Streams};
 use crate::admission::Turn;
@@ -231,7 +232,7 @@ impl Follower {
         let work = (self.work)()?;
         let found = streams::resolve(&work.view, &self.log.selector.matchers, time, work.config.streams_max).await?;
         let streams = Arc::new(found.with(before));
-        let resources = Resources::load(&work.view, &Need::all(), time).await?;
+        let resources = Resources::load(&work.view, &work.resources, &Need::all(), time).await?;
         Ok(Stages { pipeline: self.pipeline.clone(), streams, resources })
     }
 

@@ -82,7 +82,7 @@ impl PromqlEngine {
         config.validate()?;
         let samples = Samples::new(config.sample_cache_bytes);
         let (partitions, shared) = (engine.config().target_partitions(), Arc::clone(&samples));
-        engine.speak(Language { config: config.clone(), samples: shared, partitions });
+        engine.speak_promql(Language { config: config.clone(), samples: shared, partitions });
         let admission = Arc::new(Admission::new(config.queries_max, config.queue_max));
         let metadata = Arc::new(MetadataCache::new());
         let (results, flights) = (Arc::new(ResultCache::new(config.result_cache_bytes)), Arc::new(Flights::new()));

@@ -186,6 +186,7 @@ fn test_text(test: &Test) -> String {
         Test::Between(low, high) => format!("in [{}, {}]", bound(low), bound(high)),
         Test::Contains(text) => format!("contains {text:?}"),
         Test::KeyIs(key, value) => format!("[{key:?}] = {}", scalar_text(value)),
+        Test::HasAttributes => "has attributes".to_owned(),
         Test::AnyOf(tests) => {
             let tests = tests.iter().map(|test| format!("{} {}", test.column, test_text(&test.test)));
             format!("any of ({})", tests.collect::<Vec<_>>().join(", "))
@@ -317,6 +318,7 @@ impl Run {
                     columns: self.stored.clone(),
                     time,
                     predicate: self.plan.predicate.clone(),
+                    texts: None,
                     row_group: None,
                     batch_rows: self.batch_rows,
                     metrics: Arc::clone(&self.lake_metrics),

@@ -19,6 +19,7 @@ use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, Like, Operator, 
 use lake::{ColumnTest, Predicate, Scalar, Test};
 
 use super::layout::whole_days;
+use super::texts::{self, Need};
 use crate::tables::{Lookup, Source, SqlTable, unit_ns};
 
 /// Most values of a list that are worth a look at every file.
@@ -105,8 +106,16 @@ fn translate(table: &SqlTable, filter: &Expr, pushed: &mut Pushed) {
             translate(table, right, pushed);
         }
         Expr::BinaryExpr(BinaryExpr { op: Operator::Or, .. }) => {
-            if let Some(test) = equal_to_one_of(table, filter) {
-                pushed.predicate.all.push(test);
+            // A long chain is not looked into, neither deep nor often.
+            let Some(alternatives) = alternatives(filter) else { return };
+            match equal_to_one_of(table, filter) {
+                Some(test) => push_equality(test, pushed),
+                None => pushed.predicate.all.extend(one_of(table, &alternatives)),
+            }
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::RegexMatch, right }) => {
+            if let (Some(column), Some(pattern)) = (text_column(table, left), text_literal(right)) {
+                contains(column, texts::of_regex(pattern), pushed);
             }
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => comparison(table, left, *op, right, pushed),
@@ -116,21 +125,28 @@ fn translate(table: &SqlTable, filter: &Expr, pushed: &mut Pushed) {
         }
         Expr::InList(_) => {
             if let Some(test) = equal_to_one_of(table, filter) {
-                pushed.predicate.all.push(test);
+                push_equality(test, pushed);
             }
         }
         Expr::Like(Like { negated: false, expr, pattern, escape_char: None, case_insensitive: false }) => {
             if let (Some(column), Some(pattern)) = (text_column(table, expr), text_literal(pattern)) {
-                contains(column, longest_literal(pattern), pushed);
+                contains(column, texts::of_like(pattern), pushed);
             }
         }
-        Expr::ScalarFunction(call) => {
-            if let ("contains" | "starts_with" | "ends_with", [text, part]) = (call.name(), call.args.as_slice())
-                && let (Some(column), Some(part)) = (text_column(table, text), text_literal(part))
-            {
-                contains(column, part, pushed);
+        Expr::ScalarFunction(call) => match (call.name(), call.args.as_slice()) {
+            ("contains" | "starts_with" | "ends_with", [text, part]) => {
+                if let (Some(column), Some(part)) = (text_column(table, text), text_literal(part)) {
+                    contains(column, of_part(part), pushed);
+                }
             }
-        }
+            ("regexp_like", [text, pattern]) => {
+                if let (Some(column), Some(pattern)) = (text_column(table, text), text_literal(pattern)) {
+                    contains(column, texts::of_regex(pattern), pushed);
+                }
+            }
+            ("json_contains", _) => json(table, filter, None, pushed),
+            _ => {}
+        },
         _ => {}
     }
 }
@@ -148,23 +164,89 @@ fn comparison(table: &SqlTable, left: &Expr, op: Operator, right: &Expr, pushed:
         && let Some((column, part)) = position_call(table, expr)
         && at_least_one(op, literal)
     {
-        return contains(column, part, pushed);
+        return contains(column, of_part(part), pushed);
     }
     if let Some((slack_ns, unit)) = time_column(table, expr) {
         return time_comparison(op, literal, slack_ns, unit, pushed);
     }
     match op {
-        Operator::Eq => {
-            if let Some(test) = equality(table, expr, literal) {
-                pushed.predicate.all.push(test);
-            }
-        }
+        Operator::Eq => match equality(table, expr, literal) {
+            Some(test) => push_equality(test, pushed),
+            None => json(table, expr, text_scalar(literal), pushed),
+        },
         Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => {
             if let Some(test) = bound(table, expr, op, literal) {
                 pushed.predicate.all.push(test);
             }
         }
         _ => {}
+    }
+}
+
+/// What a JSON function reads must have the keys and, if it gives text, the value in it.
+fn json(table: &SqlTable, expr: &Expr, value: Option<&str>, pushed: &mut Pushed) {
+    if let Some((text, needs)) = texts::of_json(expr, value)
+        && let Some(column) = text_column(table, text)
+    {
+        contains(column, needs, pushed);
+    }
+}
+
+/// A column is one of some values; of a body, which has no order worth statistics, the index knows more.
+fn push_equality(test: ColumnTest, pushed: &mut Pushed) {
+    let bodies = match &test.test {
+        Test::In(values) if test.column == "body" => Some(values),
+        _ => None,
+    };
+    let needs = bodies.and_then(|values| {
+        let text = |value: &Scalar| match value {
+            Scalar::Text(text) => texts::of_text(text),
+            _ => None,
+        };
+        values.iter().map(text).collect::<Option<Vec<_>>>().map(|needs| needs.concat())
+    });
+    let column = test.column.clone();
+    pushed.predicate.all.push(test);
+    contains(&column, needs.into_iter().collect(), pushed);
+}
+
+/// The parts of `a OR b OR ...`; `None` for more than are worth a look.
+fn alternatives(filter: &Expr) -> Option<Vec<&Expr>> {
+    let (mut open, mut found) = (vec![filter], Vec::new());
+    while let Some(expr) = open.pop() {
+        match expr {
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => open.extend([right.as_ref(), left.as_ref()]),
+            other => found.push(other),
+        }
+        if open.len() + found.len() > IN_VALUES_MAX {
+            return None;
+        }
+    }
+    Some(found)
+}
+
+/// `a OR b`, of which each says something, whatever columns it is about.
+fn one_of(table: &SqlTable, alternatives: &[&Expr]) -> Option<ColumnTest> {
+    let mut tests = Vec::new();
+    for alternative in alternatives {
+        let mut pushed = Pushed::default();
+        translate(table, alternative, &mut pushed);
+        // Of what must hold together one test is enough; the one that tells most of a body, if there is one.
+        match pushed.predicate.all.into_iter().max_by_key(telling)? {
+            ColumnTest { test: Test::AnyOf(more), .. } => tests.extend(more),
+            one => tests.push(one),
+        }
+    }
+    (tests.len() <= IN_VALUES_MAX).then(|| ColumnTest::any_of(tests))
+}
+
+/// How much a test of a body tells; tests on other columns come first, which statistics know.
+fn telling(test: &ColumnTest) -> usize {
+    match &test.test {
+        Test::Contains(text) => text.len(),
+        Test::AnyOf(tests) => tests.iter().map(telling).min().unwrap_or_default(),
+        Test::In(_) if test.column == "body" => 0,
+        _ => usize::MAX,
     }
 }
 
@@ -328,17 +410,18 @@ fn at_least_one(op: Operator, value: &ScalarValue) -> bool {
     int_scalar(value).is_some_and(|value| value >= least)
 }
 
-fn contains(column: &str, part: &str, pushed: &mut Pushed) {
-    if !part.is_empty() {
-        let test = Test::Contains(part.to_owned());
-        pushed.predicate.all.push(ColumnTest { column: column.to_owned(), test });
-    }
+/// The text must have what is needed.
+fn contains(column: &str, needs: Vec<Need>, pushed: &mut Pushed) {
+    let test = |text: String| ColumnTest { column: column.to_owned(), test: Test::Contains(text) };
+    pushed.predicate.all.extend(needs.into_iter().map(|need| {
+        let mut tests: Vec<ColumnTest> = need.into_iter().map(test).collect();
+        if tests.len() == 1 { tests.remove(0) } else { ColumnTest::any_of(tests) }
+    }));
 }
 
-/// The longest run of a LIKE pattern that stands for itself.
-fn longest_literal(pattern: &str) -> &str {
-    // A backslash escapes what follows; such a pattern is cut there as well.
-    pattern.split(['%', '_', '\\']).max_by_key(|run| run.len()).unwrap_or_default()
+/// A part that must be there.
+fn of_part(part: &str) -> Vec<Need> {
+    if part.is_empty() { Vec::new() } else { vec![vec![part.to_owned()]] }
 }
 
 /// Whether a value of an attribute map with this text can only have been text: numbers, booleans and JSON lie in other maps.
@@ -429,7 +512,16 @@ mod tests {
         check("logs", &col("service").eq(lit("a")), r#"service In([Text("a")])"#);
         check("logs", &lit("a").eq(col("service")), r#"service In([Text("a")])"#);
         check("logs", &col("service").eq(lit("a")).or(col("service").eq(lit("b"))), r#"service In([Text("a"), Text("b")])"#);
-        check("logs", &col("service").eq(lit("a")).or(col("level").eq(lit("b"))), "");
+        check(
+            "logs",
+            &col("service").eq(lit("a")).or(col("body").like(lit("%timeout%"))),
+            r#" AnyOf([ColumnTest { column: "service", test: In([Text("a")]) }, ColumnTest { column: "body", test: Contains("timeout") }])"#,
+        );
+        check("logs", &col("service").eq(lit("a")).or(col("value").gt(lit(1.0))), "");
+        check("logs", &col("service").eq(lit("a")).or(col("ts").gt(lit(1i64))), "");
+        check("metadata", &col("metric").eq(lit("a")).or(col("help").eq(lit("b"))), "");
+        check("logs", &col("body").eq(lit("ab")), r#"body In([Text("ab")])"#);
+        check("logs", &col("body").eq(lit("abcd")), r#"body In([Text("abcd")]); body Contains("abcd")"#);
         check("logs", &col("service").not_eq(lit("a")), "");
         check("logs", &col("body").like(lit("%time_out%x%")), r#"body Contains("time")"#);
         check("logs", &col("body").not_like(lit("%timeout%")), "");
@@ -453,10 +545,7 @@ mod tests {
     }
 
     #[test]
-    fn literals_of_patterns_and_attributes() {
-        for (pattern, expected) in [("%abc%", "abc"), ("a%bcd_e", "bcd"), ("%", ""), (r"100\%x", "100")] {
-            assert_eq!(longest_literal(pattern), expected, "{pattern}");
-        }
+    fn texts_of_attributes() {
         for (value, expected) in
             [("GET", true), ("500", false), ("1e3", false), ("true", false), ("[1]", false), ("nan", false), ("", true)]
         {

@@ -21,6 +21,7 @@ pub(crate) mod layout;
 pub(crate) mod lookup;
 mod present;
 mod provider;
+mod texts;
 
 pub use exec::LakeScanExec;
 pub(crate) use provider::LakeTable;

@@ -67,6 +67,11 @@ impl World {
         self.lake.catalog().commit(operations).await.unwrap();
     }
 
+    /// Moves the clock.
+    pub fn advance(&self, by: std::time::Duration) {
+        self.clock.advance(by);
+    }
+
     /// Puts rows into memory.
     pub fn buffer(&self, tenant: &TenantId, table: Table, rows: Value) {
         let generation =

@@ -8,6 +8,8 @@ mod parquet_file;
 mod pretty;
 mod value;
 
+pub(crate) use value::json_text;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 

@@ -140,6 +140,21 @@ impl<'a> Column<'a> {
 }
 
 /// The columns of a batch.
+/// The values of `array` as JSON text; null stays null.
+///
+/// # Errors
+/// `Encode`: a value cannot be written.
+pub(crate) fn json_text(array: &ArrayRef) -> Result<StringArray> {
+    let column = Column::new(array)?;
+    let mut written = Vec::new();
+    let texts = (0..array.len()).map(|row| {
+        written.clear();
+        column.write(row, &mut written);
+        (!column.is_null(row)).then(|| String::from_utf8_lossy(&written).into_owned())
+    });
+    Ok(texts.collect())
+}
+
 pub(super) fn columns(batch: &arrow::array::RecordBatch) -> Result<Vec<Column<'_>>> {
     batch.columns().iter().map(Column::new).collect()
 }

@@ -15,6 +15,8 @@
 mod request;
 mod respond;
 
+pub(crate) use request::duration;
+
 use std::sync::Arc;
 
 use axum::Extension;

@@ -74,6 +74,7 @@ pub(super) async fn read(request: Request) -> Result<Asked> {
             max_rows: options.max_rows,
             max_bytes_scanned: options.max_bytes_scanned,
             explain_analyze: options.explain_analyze,
+            ..SqlRequest::default()
         },
         format,
     })
@@ -143,7 +144,7 @@ fn number(name: &'static str, value: &str) -> Result<u64> {
 }
 
 /// `30s`, `1m 30s`, or plain seconds.
-fn duration(value: &str) -> Result<Duration> {
+pub(crate) fn duration(value: &str) -> Result<Duration> {
     let seconds = value.parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
     let duration = seconds.or_else(|| humantime_serde::re::humantime::parse_duration(value).ok());
     duration.filter(|d| !d.is_zero()).ok_or_else(|| wrong("timeout", "must be a duration such as 30s"))

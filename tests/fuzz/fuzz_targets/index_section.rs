@@ -24,5 +24,7 @@ fuzz_target!(|input: &[u8]| {
     for filters in [index.trace_ids(), index.span_ids(), index.attributes(), index.file_trace_ids()].into_iter().flatten() {
         (0..64).for_each(|block| _ = filters.may_contain(block, 0x9e37_79b9_7f4a_7c15));
     }
+    _ = index.streams();
+    _ = index.lacks_attributes(0);
     index.lacks_attribute(0, "attrs_str", "k", &Scalar::Text("v".to_owned()));
 });

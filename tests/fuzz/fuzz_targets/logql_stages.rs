@@ -1,12 +1,12 @@
 //! Any text as a line through the parsers, and as a pattern, an address, a path: labels or an error, never a panic; and filters over
-//! many lines pass what they pass one by one.
+//! many lines pass what they pass one by one; what is kept has the texts that an index is asked for.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use logql::ast::{LineFilter, LineFilterOp, LineMatch};
+use logql::ast::{LineFilter, LineFilterOp, LineMatch, Stage};
 use logql::parse::parse_log_selector;
 use logql::patterns::{Miner, MinerConfig};
-use logql::pipeline::{Hints, IpMatcher, LinePredicate, Pipeline, parse_json_path, parse_logfmt_path};
+use logql::pipeline::{Hints, IpMatcher, LinePredicate, Pipeline, parse_json_path, parse_logfmt_path, required_literals};
 
 const STAGES: [&str; 8] = [
     "| json",
@@ -28,6 +28,8 @@ fuzz_target!(|input: (&str, &str)| {
         let kept = stream.process(0, line, [("trace", text)]).is_some();
         let leading = pipeline.leading_filters();
         assert!(leading.matches(line.as_bytes()) || !kept);
+        let mut behind = pipeline.behind_filters().stream([("app", "web")]);
+        assert_eq!(kept, leading.matches(line.as_bytes()) && behind.process(0, line, [("trace", text)]).is_some());
         let lines = [line, text, line];
         let offsets = [0, line.len() as i32, (line.len() + text.len()) as i32, (2 * line.len() + text.len()) as i32];
         let mut rows = [true; 3];
@@ -36,8 +38,14 @@ fuzz_target!(|input: (&str, &str)| {
     }
     for op in [LineFilterOp::Contains, LineFilterOp::Pattern, LineFilterOp::Matches] {
         let filter = LineFilter { op, alternatives: vec![LineMatch::Text(text.to_owned())] };
-        if let Ok(filter) = LinePredicate::new(&filter) {
-            filter.matches(line.as_bytes());
+        let stages = [Stage::LineFilter(filter.clone())];
+        if let Ok(filter) = LinePredicate::new(&filter)
+            && filter.matches(line.as_bytes())
+        {
+            let line = line.to_ascii_lowercase();
+            for literals in required_literals(&stages) {
+                assert!(literals.iter().any(|literal| line.contains(&literal.text.to_ascii_lowercase())));
+            }
         }
     }
     if let Ok(matcher) = IpMatcher::new(text) {

@@ -1,4 +1,4 @@
-//! Any bytes as an OTLP traces request: rows or a refusal, and rows that add up.
+//! Any bytes as an OTLP traces request: rows or a refusal, rows that add up, and rows that can be counted.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
@@ -6,18 +6,31 @@ use std::sync::{Arc, LazyLock};
 use catalog::env::fixed;
 use catalog::{Table, TenantId, Timestamp};
 use ingest::convert::{Convert, LogRules, Resources, SpansConverter};
+use ingest::Generator;
+use ingest::generator::GeneratorConfig;
 use ingest::receive::ReceiveConfig;
+use ingest::registry::{RegistryConfig, SeriesRegistry};
 use libfuzzer_sys::fuzz_target;
 
 static TENANT: LazyLock<TenantId> = LazyLock::new(TenantId::anonymous);
+const NOW: Timestamp = Timestamp::from_secs(1_760_000_000);
+/// One for all inputs: spans of earlier ones wait for those of later ones.
+static GENERATOR: LazyLock<Arc<Generator>> = LazyLock::new(|| {
+    let mut config = GeneratorConfig { series_max: 10_000, ..GeneratorConfig::default() };
+    config.span_metrics.dimensions = vec!["a".to_owned()];
+    config.span_metrics.target_info = true;
+    config.service_graph.dimensions = vec!["a".to_owned()];
+    Generator::new(config, SeriesRegistry::new(RegistryConfig::default()), "fuzz", 7, NOW)
+});
 
 fuzz_target!(|body: &[u8]| {
-    let (env, _) = fixed::env(Timestamp::from_secs(1_760_000_000), 7);
+    let (env, _) = fixed::env(NOW, 7);
     let config = Arc::new(ReceiveConfig::default());
     let converter = SpansConverter::new(Arc::clone(&config), env, Resources::new(&config, LogRules::default()));
     if let Ok(converted) = converter.convert(&TENANT, body) {
         let rows: usize = converted.rows.iter().filter(|(table, _)| *table == Table::Spans).map(|(_, b)| b.num_rows()).sum();
         assert_eq!(rows as u64, converted.accepted, "what is accepted is there");
         assert!(converted.rejected == 0 || converted.reason.is_some(), "a refusal has a reason");
+        GENERATOR.take(&TENANT, &converted.rows, true, NOW);
     }
 });

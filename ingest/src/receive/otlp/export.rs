@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::status::ExportError;
 use super::{OtlpState, json};
 use crate::convert::{Convert, Converted};
+use crate::receive::ReceiveConfig;
 use crate::receive::body::{Encoding, Received};
 use crate::sink::{Append, Appended};
 
@@ -50,11 +51,38 @@ pub struct Export {
     pub body: Received,
 }
 
+/// Spans in another form than OTLP's, and how they become an `ExportTraceServiceRequest`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Foreign {
+    /// The form's name, in our own metrics and in the request's fingerprint.
+    pub(crate) protocol: &'static str,
+    /// Translates a decompressed body.
+    pub(crate) to_otlp: fn(&[u8], &ReceiveConfig) -> Result<Vec<u8>, ExportError>,
+}
+
+/// How a body is written.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Otlp(Format),
+    Foreign(Foreign),
+}
+
+impl Form {
+    fn protocol(self) -> &'static str {
+        match self {
+            Self::Otlp(_) => "otlp",
+            Self::Foreign(foreign) => foreign.protocol,
+        }
+    }
+}
+
 /// An export that was acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exported {
     /// What was exported.
     pub signal: Signal,
+    /// Records that are stored.
+    pub accepted: u64,
     /// Records that were refused.
     pub rejected: u64,
     /// Why; or a warning when nothing was refused.
@@ -104,23 +132,57 @@ impl OtlpState {
     /// # Errors
     /// [`ExportError`]; nothing is stored.
     pub async fn export(&self, export: Export) -> Result<Exported, ExportError> {
-        let signal = export.signal;
-        let result = self.try_export(export).await;
+        let Export { tenant, signal, format, encoding, body } = export;
+        self.take(tenant, signal, Form::Otlp(format), (encoding, body)).await
+    }
+
+    /// The same for spans in another form.
+    ///
+    /// # Errors
+    /// [`ExportError`]; nothing is stored.
+    pub(crate) async fn export_spans(
+        &self,
+        tenant: TenantId,
+        form: Foreign,
+        encoding: Encoding,
+        body: Received,
+    ) -> Result<Exported, ExportError> {
+        self.take(tenant, Signal::Traces, Form::Foreign(form), (encoding, body)).await
+    }
+
+    async fn take(
+        &self,
+        tenant: TenantId,
+        signal: Signal,
+        form: Form,
+        body: (Encoding, Received),
+    ) -> Result<Exported, ExportError> {
+        let result = self.try_take(tenant, signal, form, body).await;
         let outcome = result.as_ref().map_or_else(|e| e.code().description(), |_| "ok");
-        metrics::counter!("telelake_receive_requests_total", "protocol" => "otlp", "signal" => signal_name(signal), "outcome" => outcome)
+        let protocol = form.protocol();
+        metrics::counter!("telelake_receive_requests_total", "protocol" => protocol, "signal" => signal_name(signal), "outcome" => outcome)
             .increment(1);
-        if let Err(error) = &result {
-            tracing::debug!(signal = signal_name(signal), %error, "export refused");
+        match &result {
+            Ok(Exported { reason: Some(reason), .. }) => {
+                tracing::debug!(protocol, signal = signal_name(signal), reason, "export changed or refused in part");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(protocol, signal = signal_name(signal), %error, "export refused"),
         }
         result
     }
 
-    async fn try_export(&self, export: Export) -> Result<Exported, ExportError> {
-        let Export { tenant, signal, format, encoding, body } = export;
+    async fn try_take(
+        &self,
+        tenant: TenantId,
+        signal: Signal,
+        form: Form,
+        (encoding, body): (Encoding, Received),
+    ) -> Result<Exported, ExportError> {
         let inline = encoding == Encoding::Identity && body.len() <= INLINE_BYTES_MAX;
         let state = self.clone();
         let owner = tenant.clone();
-        let work = move || state.convert(&owner, signal, format, encoding, body);
+        let work = move || state.convert(&owner, signal, form, encoding, body);
         let (mut converted, fingerprint, _body) = if inline {
             work()?
         } else {
@@ -139,7 +201,7 @@ impl OtlpState {
         };
         count("accepted", converted.accepted);
         count("rejected", converted.rejected);
-        Ok(Exported { signal, rejected: converted.rejected, reason: converted.reason })
+        Ok(Exported { signal, accepted: converted.accepted, rejected: converted.rejected, reason: converted.reason })
     }
 
     /// The CPU work of a request. The body comes back, so that it counts as in flight until the rows are durable.
@@ -147,31 +209,37 @@ impl OtlpState {
         &self,
         tenant: &TenantId,
         signal: Signal,
-        format: Format,
+        form: Form,
         encoding: Encoding,
         body: Received,
     ) -> Result<(Converted, u128, Received), ExportError> {
-        let body = body.decompress(encoding, &self.config)?;
-        let fingerprint = fingerprint(tenant, signal, body.as_slice());
+        let mut body = body.decompress(encoding, &self.config)?;
         let converter: &Arc<dyn Convert> = match signal {
             Signal::Metrics => &self.convert.metrics,
             Signal::Logs => &self.convert.logs,
             Signal::Traces => &self.convert.spans,
         };
-        let converted = match format {
-            Format::Protobuf => converter.convert(tenant, body.as_slice())?,
-            Format::Json => converter.convert(tenant, &json::to_protobuf(signal, body.as_slice())?)?,
+        let (name, converted) = match form {
+            Form::Otlp(Format::Protobuf) => (signal_name(signal), converter.convert(tenant, body.as_slice())?),
+            Form::Otlp(Format::Json) => {
+                (signal_name(signal), converter.convert(tenant, &json::to_protobuf(signal, body.as_slice())?)?)
+            }
+            Form::Foreign(Foreign { protocol, to_otlp }) => {
+                let request = to_otlp(body.as_slice(), &self.config)?;
+                body.hold(request.len() as u64)?;
+                (protocol, converter.convert(tenant, &request)?)
+            }
         };
-        Ok((converted, fingerprint, body))
+        Ok((converted, fingerprint(tenant, name, body.as_slice()), body))
     }
 }
 
-/// xxh3-128 over tenant, signal and body.
-fn fingerprint(tenant: &TenantId, signal: Signal, body: &[u8]) -> u128 {
+/// xxh3-128 over tenant, what the body is, and body.
+fn fingerprint(tenant: &TenantId, name: &str, body: &[u8]) -> u128 {
     let mut hasher = Xxh3::new();
     hasher.update(tenant.as_str().as_bytes());
     hasher.update(&[0xff]);
-    hasher.update(signal_name(signal).as_bytes());
+    hasher.update(name.as_bytes());
     hasher.update(&[0xff]);
     hasher.update(body);
     hasher.digest128()

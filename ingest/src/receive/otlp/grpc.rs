@@ -18,7 +18,7 @@ use http_body_util::{BodyExt, Full};
 use super::OtlpState;
 use super::export::{Export, Format};
 use super::status::ExportError;
-use crate::receive::body::{BodyError, Collector, Encoding};
+use crate::receive::body::{BodyError, Collector, Encoding, Received};
 
 /// Compressed flag and length in front of every message.
 const FRAME_HEAD_BYTES: usize = 5;
@@ -36,28 +36,54 @@ pub fn router(state: OtlpState) -> Router {
             post(|state, request| answer(state, request, Signal::Metrics)),
         )
         .route(&format!("{PACKAGE}.logs.v1.LogsService/Export"), post(|state, request| answer(state, request, Signal::Logs)))
-        .route("/grpc.health.v1.Health/Check", post(async || success(SERVING.to_vec())))
-        .fallback(async |request: Request| {
-            let path = request.uri().path().to_owned();
-            failure(&ExportError::NoSuchPath { path })
-        })
+        .route("/grpc.health.v1.Health/Check", post(health))
+        .fallback(no_such_method)
         .with_state(state)
 }
 
+/// Answers calls of methods that are not here.
+pub(crate) async fn no_such_method(request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    failure(&ExportError::NoSuchPath { path })
+}
+
+/// Answers `grpc.health.v1.Health/Check`.
+pub(crate) async fn health() -> Response {
+    success(SERVING.to_vec())
+}
+
 async fn answer(State(state): State<OtlpState>, request: Request, signal: Signal) -> Response {
+    unary(request, |request| export(&state, request, signal)).await
+}
+
+/// Answers a unary request with the message, or the error, that `call` makes of it.
+pub(crate) async fn unary<F: Future<Output = Result<Vec<u8>, ExportError>>>(
+    request: Request,
+    call: impl FnOnce(Request) -> F,
+) -> Response {
     let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     if !content_type.starts_with(b"application/grpc") {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return response;
     }
-    match export(&state, request, signal).await {
+    match call(request).await {
         Ok(message) => success(message),
         Err(error) => failure(&error),
     }
 }
 
 async fn export(state: &OtlpState, request: Request, signal: Signal) -> Result<Vec<u8>, ExportError> {
+    let (tenant, encoding, body) = read_request(state, request).await?;
+    let exported = state.export(Export { tenant, signal, format: Format::Protobuf, encoding, body }).await?;
+    Ok(exported.to_bytes(Format::Protobuf))
+}
+
+/// Reads the message of a unary request; says whose it is and how it is compressed.
+///
+/// # Errors
+/// As [`Collector::push`]; broken framing, an unknown compression, and a request without a tenant.
+pub(crate) async fn read_request(state: &OtlpState, request: Request) -> Result<(TenantId, Encoding, Received), ExportError> {
     let (parts, body) = request.into_parts();
     let tenant = parts.extensions.get::<TenantId>().cloned();
     let tenant = tenant.ok_or_else(|| ExportError::Internal { reason: "request came without a tenant".to_owned() })?;
@@ -69,9 +95,7 @@ async fn export(state: &OtlpState, request: Request, signal: Signal) -> Result<V
         (true, Some(_)) => declared,
         (true, None) => return Err(ExportError::Framing { reason: "message is compressed but grpc-encoding is not set" }),
     };
-    let body = collector.finish(FRAME_HEAD_BYTES);
-    let exported = state.export(Export { tenant, signal, format: Format::Protobuf, encoding, body }).await?;
-    Ok(exported.to_bytes(Format::Protobuf))
+    Ok((tenant, encoding, collector.finish(FRAME_HEAD_BYTES)))
 }
 
 /// Reads the one frame of a unary request; says whether its message is compressed.

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use super::OtlpState;
 use super::export::{Export, Exported, Format};
 use super::status::ExportError;
-use crate::receive::body::{self, Encoding};
+use crate::receive::body::{self, Encoding, Received};
 
 /// The routes. A [`TenantId`] must be among the request's extensions.
 pub fn router(state: OtlpState) -> Router {
@@ -54,11 +54,20 @@ async fn take(
     signal: Signal,
     format: Result<Format, ExportError>,
 ) -> Result<Exported, ExportError> {
-    let (parts, body) = request.into_parts();
-    if parts.method != Method::POST {
+    if request.method() != Method::POST {
         return Err(ExportError::Method);
     }
     let format = format?;
+    let (tenant, encoding, body) = read_request(state, request).await?;
+    state.export(Export { tenant, signal, format, encoding, body }).await
+}
+
+/// Reads a request's body; says whose it is and how it is compressed.
+///
+/// # Errors
+/// As [`body::read`]; an unknown compression, and a request without a tenant.
+pub(crate) async fn read_request(state: &OtlpState, request: Request) -> Result<(TenantId, Encoding, Received), ExportError> {
+    let (parts, body) = request.into_parts();
     let encoding = match parts.headers.get_all(CONTENT_ENCODING).iter().collect::<Vec<_>>().as_slice() {
         [] => Encoding::Identity,
         [one] => Encoding::parse(Some(one.as_bytes()))?,
@@ -68,7 +77,7 @@ async fn take(
     let tenant = tenant.ok_or_else(|| ExportError::Internal { reason: "request came without a tenant".to_owned() })?;
     let declared = parts.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     let body = body::read(body, declared, &state.config, &state.admission).await?;
-    state.export(Export { tenant, signal, format, encoding, body }).await
+    Ok((tenant, encoding, body))
 }
 
 fn format_of(headers: &HeaderMap) -> Result<Format, ExportError> {

@@ -13,7 +13,9 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use catalog::Signal;
 use prost::encoding::{WireType, encode_key, encode_varint};
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde_json::value::RawValue;
 
 use super::fields::{self, Field, Kind, Message};
 
@@ -135,7 +137,19 @@ struct Value<'o> {
 impl<'de> DeserializeSeed<'de> for Value<'_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_any(self)
+        if !matches!(self.field.kind, Kind::Double) || !self.is_scalar() {
+            return json.deserialize_any(self);
+        }
+        // As text first: the library's own reading of a double can be off by its last bit.
+        let raw = Box::<RawValue>::deserialize(json)?;
+        let text = raw.get();
+        match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => {
+                self.fixed64(number.to_bits());
+                Ok(())
+            }
+            _ => serde_json::Deserializer::from_str(text).deserialize_any(self).map_err(Error::custom),
+        }
     }
 }
 
@@ -318,10 +332,9 @@ impl Value<'_> {
 }
 
 /// Puts the length of everything from `start` on in front of it. Moves those bytes, once per level of nesting.
-fn insert_length(out: &mut Vec<u8>, start: usize) {
-    let length = out.len() - start;
-    let mut prefix = Vec::with_capacity(10);
-    encode_varint(length as u64, &mut prefix);
-    out.extend_from_slice(&prefix);
-    out[start..].rotate_right(prefix.len());
+pub(crate) fn insert_length(out: &mut Vec<u8>, start: usize) {
+    let end = out.len();
+    encode_varint((end - start) as u64, out);
+    let prefix = out.len() - end;
+    out[start..].rotate_right(prefix);
 }

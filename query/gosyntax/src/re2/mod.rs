@@ -6,9 +6,12 @@
 //! The two languages differ: `\d`, `\w`, `\s`, `\b` are ASCII in RE2; a `{` that opens no repetition is a character, and so are `&&`
 //! and `[` in a class; there are octal escapes and `\Q...\E`; a repetition is not repeated. Mistakes are named as Go names them.
 
+mod literals;
 #[cfg(test)]
 mod tests;
 mod translate;
+
+pub use literals::{Literal, best, required_literals};
 
 use regex::{Regex, RegexBuilder, bytes};
 

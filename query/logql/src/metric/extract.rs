@@ -61,6 +61,12 @@ impl SampleExtractor {
         matches!(self.value, Take::Length)
     }
 
+    /// Whether a sample depends on nothing but that there is a line, and how long it is: runs of lines that have equal labels can then be
+    /// read as one ([`LeafReader::read_run`]).
+    pub fn is_count(&self) -> bool {
+        matches!(self.value, Take::One | Take::Length) && self.post_filters.is_empty()
+    }
+
     /// The labels that samples keep.
     pub fn group_by(&self) -> &GroupBy {
         &self.group_by
@@ -154,6 +160,27 @@ impl LeafReader {
             let group = self.group(labels);
             self.state.add(group, time_ns, value);
         }
+    }
+
+    /// As [`LeafReader::read`] of one line at each of `times_ns`, which ascend. All of them have these labels; `lengths` are those of their
+    /// texts, wanted if the texts are ([`SampleExtractor::takes_text`]).
+    ///
+    /// # Panics
+    /// If the samples are no counts ([`SampleExtractor::is_count`]).
+    pub fn read_run(&mut self, times_ns: &[i64], lengths: Option<&[u32]>, labels: &line::Labels) {
+        debug_assert!(self.extractor.is_count() && lengths.is_some() == self.extractor.takes_text());
+        if !times_ns.is_empty() {
+            let group = self.group(labels);
+            self.state.add_run(group, times_ns, lengths);
+        }
+    }
+
+    /// As [`LeafReader::read`] of lines with these labels between `first_ns` and `last_ns`, all seen by the same windows
+    /// ([`LeafState::is_one_pane`]). `total` is how many they are, or how many bytes their texts have if these are wanted.
+    pub fn read_total(&mut self, first_ns: i64, last_ns: i64, total: u64, labels: &line::Labels) {
+        debug_assert!(self.extractor.is_count() && self.state.is_one_pane(first_ns, last_ns));
+        let group = self.group(labels);
+        self.state.add(group, first_ns, total as f64);
     }
 
     fn group(&mut self, labels: &line::Labels) -> GroupId {

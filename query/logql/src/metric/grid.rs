@@ -78,6 +78,15 @@ impl Windows {
         (begun > ended).then_some((begun + ended) as u32)
     }
 
+    /// The last time that is in the pane of `time_ns`, or in the same gap between windows.
+    pub(super) fn pane_end_ns(&self, time_ns: i64) -> i64 {
+        let next = |shift_ns: i64| {
+            let passed = self.before(time_ns, shift_ns);
+            if passed < self.len { self.grid.time_ns(passed).saturating_add(shift_ns) } else { i64::MAX }
+        };
+        next(self.begin_ns).min(next(self.end_ns)).max(time_ns)
+    }
+
     /// The panes of window `at`; of an empty window none.
     pub(super) fn panes(&self, at: usize) -> RangeInclusive<u32> {
         let step_ns = self.grid.time_ns(at);
@@ -119,6 +128,11 @@ mod tests {
                 let seen = time > end - range && time <= end;
                 prop_assert_eq!(windows.pane(time).is_some_and(|pane| windows.panes(at).contains(&pane)), seen);
             }
+            let last = windows.pane_end_ns(time);
+            prop_assert!(last >= time);
+            prop_assert!((time..=last.min(time + 500)).all(|t| windows.pane(t) == windows.pane(time)));
+            let behind = last.saturating_add(1);
+            prop_assert!(last == i64::MAX || windows.pane(behind) != windows.pane(time) || windows.pane(behind).is_none());
         }
     }
 }

@@ -186,10 +186,10 @@ impl<'a> Lexer<'a> {
 
     fn string(&mut self, delimiter: char) -> Kind {
         let rest = self.rest();
-        let len = if delimiter == '`' { rest[1..].find('`').map(|at| at + 2) } else { quoted_len(rest) };
+        let len = if delimiter == '`' { rest[1..].find('`').map(|at| at + 2) } else { quote::quoted_len(rest) };
         let Some(len) = len else { return Kind::Fault("literal not terminated".to_owned()) };
         let literal = &rest[..len];
-        if delimiter == '"' && !escapes_are_known(&literal[1..len - 1]) {
+        if delimiter == '"' && !quote::escapes_are_known(&literal[1..len - 1]) {
             return Kind::Fault("invalid syntax".to_owned());
         }
         // a raw string goes over lines: keep count of them
@@ -201,47 +201,6 @@ impl<'a> Lexer<'a> {
         self.at += len;
         Kind::String(quote::unquote(literal))
     }
-}
-
-/// Length of the literal in double quotes at the start of `text`, unless its line ends first.
-fn quoted_len(text: &str) -> Option<usize> {
-    let mut bytes = text.bytes().enumerate().skip(1);
-    while let Some((at, byte)) = bytes.next() {
-        match byte {
-            b'"' => return Some(at + 1),
-            b'\n' => return None,
-            b'\\' => _ = bytes.next().filter(|(_, b)| *b != b'\n')?,
-            _ => {}
-        }
-    }
-    None
-}
-
-/// Whether every escape is one of Go's strings.
-fn escapes_are_known(body: &str) -> bool {
-    let mut rest = body;
-    while let Some(at) = rest.find('\\') {
-        rest = &rest[at + 1..];
-        let Some(c) = rest.chars().next() else { return false };
-        let code = |range: std::ops::Range<usize>, radix| rest.get(range).and_then(|d| u32::from_str_radix(d, radix).ok());
-        let digits = |len: usize| rest.get(1..=len).is_some_and(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
-        let (known, len) = match c {
-            'a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v' | '\\' | '"' => (true, 1),
-            'x' => (digits(2), 3),
-            'u' => (digits(4) && code(1..5, 16).and_then(char::from_u32).is_some(), 5),
-            'U' => (digits(8) && code(1..9, 16).and_then(char::from_u32).is_some(), 9),
-            '0'..='7' => {
-                let octal = rest.get(0..3).is_some_and(|d| d.bytes().all(|b| (b'0'..=b'7').contains(&b)));
-                (octal && code(0..3, 8).is_some_and(|c| c < 256), 3)
-            }
-            _ => (false, 1),
-        };
-        if !known {
-            return false;
-        }
-        rest = &rest[len..];
-    }
-    true
 }
 
 /// Length of the number at the start of `text`, which starts with a digit, or a point and a digit.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! buffer   line 0│line 1│line 2│line 3      offsets 0, 6, 12, 18, 24
-//! text     ─────── one search over the whole buffer; a hit that crosses an offset is none ───────►  rows 1, 3
+//! texts    ─────── one search over the whole buffer; a hit that crosses an offset is none ───────►  rows 1, 3
+//! regex    ─────── the same for texts that it must find, then itself, over the rows with a hit ───►  row 3
 //! others   row by row, over the rows that are left ──────────────────────────────────────────────►  row 3
 //! ```
 //!
@@ -10,6 +11,9 @@
 //! - The same rows pass as by [`LinePredicate::matches`] of each line.
 //! - The buffer is looked at once per text, and not where no row is left.
 
+use std::ops::Range;
+
+use aho_corasick::AhoCorasick;
 use memchr::memmem::Finder;
 
 use super::line_filter::{LinePredicate, Needle};
@@ -25,7 +29,9 @@ impl LeadingFilters {
         // texts first: they are searched for in the whole buffer
         let cost = |filter: &LinePredicate| match filter.alternatives() {
             [Needle::Text(_)] => usize::from(filter.is_negated()),
-            _ => 2,
+            [Needle::Texts(_)] => 2,
+            [Needle::Regex(_, Some(_))] => 3,
+            _ => 4,
         };
         filters.sort_by_key(cost);
         LeadingFilters { filters }
@@ -51,7 +57,11 @@ impl LeadingFilters {
         for filter in &self.filters {
             match filter.alternatives() {
                 [Needle::Text(text)] if !text.needle().is_empty() => {
-                    keep_hits(text, filter.is_negated(), buffer, offsets, rows);
+                    keep_hits(Search::One(text), |_| true, filter.is_negated(), buffer, offsets, rows);
+                }
+                [Needle::Texts(texts)] => keep_hits(Search::Any(texts), |_| true, filter.is_negated(), buffer, offsets, rows),
+                [Needle::Regex(regex, Some(texts))] => {
+                    keep_hits(Search::Any(texts), |line| regex.is_match(line), filter.is_negated(), buffer, offsets, rows);
                 }
                 _ => {
                     for (row, passes) in rows.iter_mut().enumerate().filter(|(_, passes)| **passes) {
@@ -63,20 +73,45 @@ impl LeadingFilters {
     }
 }
 
-/// Clears the rows without a hit of `text`, or with one if the filter is negated.
-fn keep_hits(text: &Finder<'_>, negated: bool, buffer: &[u8], offsets: &[i32], rows: &mut [bool]) {
+/// What is searched for.
+#[derive(Debug, Clone, Copy)]
+enum Search<'a> {
+    One(&'a Finder<'static>),
+    /// Any of several texts, none of them empty.
+    Any(&'a AhoCorasick),
+}
+
+impl Search<'_> {
+    fn find(self, buffer: &[u8]) -> Option<Range<usize>> {
+        match self {
+            Search::One(text) => text.find(buffer).map(|at| at..at + text.needle().len()),
+            Search::Any(texts) => texts.find(buffer).map(|hit| hit.range()),
+        }
+    }
+}
+
+/// Clears the rows without a hit that is `confirmed` by their text, or with one if the filter is negated.
+fn keep_hits(
+    search: Search<'_>,
+    confirmed: impl Fn(&[u8]) -> bool,
+    negated: bool,
+    buffer: &[u8],
+    offsets: &[i32],
+    rows: &mut [bool],
+) {
     let end_of = |row: usize| offsets[row + 1] as usize;
     let (mut row, mut at) = (0, offsets.first().map_or(0, |first| *first as usize));
     let end = offsets.last().map_or(0, |last| *last as usize);
     while row < rows.len() {
-        let Some(found) = text.find(&buffer[at..end]) else { break };
-        let hit = at + found;
+        let Some(found) = search.find(&buffer[at..end]) else { break };
+        let hit = at + found.start;
         let owner = row_of(hit, row, offsets);
         if !negated {
             rows[row..owner].fill(false);
         }
-        if hit + text.needle().len() <= end_of(owner) {
-            rows[owner] &= !negated;
+        if at + found.end <= end_of(owner) {
+            let is_hit = rows[owner] && confirmed(&buffer[offsets[owner] as usize..end_of(owner)]);
+            rows[owner] &= is_hit != negated;
             (row, at) = (owner + 1, end_of(owner));
         } else {
             // it crosses into the next row: search on behind its start, still for this row

@@ -10,6 +10,9 @@ use super::ip::IpMatcher;
 use super::pattern::LinePattern;
 use crate::ast::{LineFilter, LineFilterOp, LineMatch};
 
+/// Shorter texts are in so many lines that a search for them spares nothing.
+const SEARCHED_BYTES_MIN: usize = 3;
+
 /// A compiled line filter.
 #[derive(Debug, Clone)]
 pub struct LinePredicate {
@@ -23,7 +26,8 @@ pub(super) enum Needle {
     Text(Box<Finder<'static>>),
     /// Any of several texts, none of them empty
     Texts(AhoCorasick),
-    Regex(Regex),
+    /// An expression, and texts one of which is in whatever it matches
+    Regex(Regex, Option<AhoCorasick>),
     Pattern(LinePattern),
     Ip(IpMatcher),
 }
@@ -83,6 +87,16 @@ fn merge_texts(alternatives: &mut Vec<Needle>) {
     }
 }
 
+/// A machine for texts one of which is in whatever the expression matches; none if they would be found everywhere.
+fn texts_of(pattern: &str) -> Option<AhoCorasick> {
+    let texts = gosyntax::re2::best(gosyntax::re2::required_literals(pattern))?;
+    if texts.iter().any(|literal| literal.text.len() < SEARCHED_BYTES_MIN) {
+        return None;
+    }
+    let ignores_case = texts.iter().any(|literal| literal.case_insensitive);
+    AhoCorasick::builder().ascii_case_insensitive(ignores_case).build(texts.iter().map(|literal| &literal.text)).ok()
+}
+
 impl Needle {
     fn text(text: &str) -> Self {
         Needle::Text(Box::new(Finder::new(text.as_bytes()).into_owned()))
@@ -93,14 +107,15 @@ impl Needle {
         if !pattern.contains(|c: char| r"\.+*?()|[]{}^$".contains(c)) {
             return Ok(Needle::text(pattern));
         }
-        gosyntax::re2::compile_search(pattern).map(Needle::Regex).map_err(|reason| StageFault::Regex { reason })
+        let regex = gosyntax::re2::compile_search(pattern).map_err(|reason| StageFault::Regex { reason })?;
+        Ok(Needle::Regex(regex, texts_of(pattern)))
     }
 
     pub(super) fn is_in(&self, line: &[u8]) -> bool {
         match self {
             Needle::Text(text) => text.find(line).is_some(),
             Needle::Texts(texts) => texts.is_match(line),
-            Needle::Regex(regex) => regex.is_match(line),
+            Needle::Regex(regex, _) => regex.is_match(line),
             Needle::Pattern(pattern) => pattern.matches(line),
             Needle::Ip(matcher) => matcher.is_in(line),
         }

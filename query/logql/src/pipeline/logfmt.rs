@@ -101,6 +101,29 @@ impl LogfmtPaths {
     }
 }
 
+/// The first value of `key` in a line of logfmt, as [`Logfmt`] reads it, with its escapes replaced into `buffer`; empty for a key
+/// without one. Faults are passed over.
+pub fn logfmt_value<'b>(line: &'b str, key: &str, buffer: &'b mut Vec<u8>) -> Option<&'b str> {
+    let mut reader = Reader::new(line);
+    while let Some(pair) = reader.next() {
+        let Some(Pair { value, .. }) = pair.ok().filter(|pair| pair.key == key) else { continue };
+        // A value that is none is not the key's.
+        match value {
+            Value::Plain(text) => return Some(text),
+            Value::Escaped(text) if is_escaped(text, buffer) => return std::str::from_utf8(buffer).ok(),
+            Value::Escaped(_) => reader.invalid_quote(),
+        }
+    }
+    None
+}
+
+/// Whether the escapes of `text` are ones; what they stand for is in `buffer`.
+fn is_escaped(text: &str, buffer: &mut Vec<u8>) -> bool {
+    buffer.clear();
+    let unescaped = super::json::unescape(text.as_bytes(), buffer, super::json::Escapes::Logfmt).is_some();
+    unescaped && std::str::from_utf8(buffer).is_ok()
+}
+
 fn report(strict: bool, fault: Option<Fault>, labels: &mut Labels) {
     if let Some(fault) = fault.filter(|_| strict) {
         let what = match fault.unexpected {
@@ -150,8 +173,7 @@ impl<'a> Value<'a> {
         match self {
             Value::Plain(text) => Some(text),
             Value::Escaped(text) => {
-                buffer.clear();
-                super::json::unescape(text.as_bytes(), buffer, super::json::Escapes::Logfmt)?;
+                is_escaped(text, buffer).then_some(())?;
                 std::str::from_utf8(buffer).ok()
             }
         }

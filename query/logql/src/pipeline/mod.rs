@@ -35,12 +35,14 @@ mod unpack;
 
 use std::sync::Arc;
 
+pub use gosyntax::re2::Literal;
 pub use group::{GroupBy, GroupId, Groups};
 pub use ip::IpMatcher;
 pub use label_filter::LabelPredicate;
 pub use leading::LeadingFilters;
 pub use line_filter::LinePredicate;
-pub use literals::{Literal, required_literals};
+pub use literals::{LabelLiterals, label_literals, required_literals};
+pub use logfmt::logfmt_value;
 pub use paths::{PathStep, parse_json_path, parse_logfmt_path};
 
 use crate::ast::Stage;
@@ -149,6 +151,8 @@ impl Hints {
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     inner: Arc<Inner>,
+    /// The first of its stages that runs.
+    first: usize,
 }
 
 #[derive(Debug)]
@@ -229,7 +233,7 @@ impl Pipeline {
             }
             required
         });
-        Ok(Pipeline { inner: Arc::new(Inner { names, required, stages: compiled, regexps, now_ns }) })
+        Ok(Pipeline { inner: Arc::new(Inner { names, required, stages: compiled, regexps, now_ns }), first: 0 })
     }
 
     /// The pipeline for the lines of one stream.
@@ -237,7 +241,7 @@ impl Pipeline {
         let inner = self.inner.clone();
         let labels = Labels::new(inner.names.clone(), inner.required.clone(), labels);
         let scratch = Scratch { captures: (0..inner.regexps).map(|_| None).collect(), ..Scratch::default() };
-        StreamPipeline { inner, labels, scratch }
+        StreamPipeline { inner, first: self.first, labels, scratch }
     }
 
     /// The labels that stages or the caller look at; `None`: all of them.
@@ -248,21 +252,32 @@ impl Pipeline {
 
     /// Whether the pipeline changes nothing and drops nothing.
     pub fn is_empty(&self) -> bool {
-        self.inner.stages.is_empty()
+        self.stages().is_empty()
     }
 
-    /// The line filters that stand before everything else, to be run over many lines at once. Lines that pass are processed as any
-    /// others; the filters hold for them again.
+    /// The line filters that stand before everything else, to be run over many lines at once. Lines that pass may be processed by
+    /// [`Pipeline::behind_filters`], or as any others: the filters hold for them again.
     pub fn leading_filters(&self) -> LeadingFilters {
-        let leading = self.inner.stages.iter().map_while(|stage| match stage {
+        let leading = self.stages().iter().map_while(|stage| match stage {
             Compiled::LineFilter(filter) => Some(filter.clone()),
             _ => None,
         });
         LeadingFilters::new(leading.collect())
     }
 
+    /// The stages behind the leading filters: for lines that have passed these.
+    #[must_use]
+    pub fn behind_filters(&self) -> Pipeline {
+        let leading = self.stages().iter().take_while(|stage| matches!(stage, Compiled::LineFilter(_))).count();
+        Pipeline { inner: Arc::clone(&self.inner), first: self.first + leading }
+    }
+
+    fn stages(&self) -> &[Compiled] {
+        &self.inner.stages[self.first..]
+    }
+
     /// As [`required_literals`].
-    pub fn required_literals(stages: &[Stage]) -> Vec<Literal> {
+    pub fn required_literals(stages: &[Stage]) -> Vec<Vec<Literal>> {
         required_literals(stages)
     }
 }
@@ -324,6 +339,7 @@ struct Scratch {
 #[derive(Debug)]
 pub struct StreamPipeline {
     inner: Arc<Inner>,
+    first: usize,
     labels: Labels,
     scratch: Scratch,
 }
@@ -356,13 +372,13 @@ impl StreamPipeline {
         line: &'a str,
         metadata: impl IntoIterator<Item = (&'m str, &'m str)>,
     ) -> Option<Line<'a>> {
-        let StreamPipeline { inner, labels, scratch } = self;
+        let StreamPipeline { inner, first, labels, scratch } = self;
         labels.begin();
         for (name, value) in metadata {
             labels.add_metadata(name, value);
         }
         let mut passage = Passage { ts_ns, now_ns: inner.now_ns, input: line, replaced: false, labels, scratch };
-        for stage in &inner.stages {
+        for stage in &inner.stages[*first..] {
             if !passage.run(stage) {
                 return None;
             }

@@ -140,22 +140,50 @@ fn literals() {
     fn check(stages: &str, expected: &[&str]) {
         let log = parse_log_selector(&format!("{{a=\"b\"}} {stages}")).unwrap();
         let literals = required_literals(&log.stages);
-        let shown: Vec<_> =
-            literals.iter().map(|l| format!("{}{}", if l.case_insensitive { "i:" } else { "" }, l.text)).collect();
+        let shown = |l: &Literal| format!("{}{}", if l.case_insensitive { "i:" } else { "" }, l.text);
+        let shown: Vec<_> = literals.iter().map(|any| any.iter().map(shown).collect::<Vec<_>>().join(" or ")).collect();
         assert_eq!(shown, expected, "{stages}");
     }
     check("|= `a` |= `b` != `c`", &["a", "b"]);
-    check("|= `a` or `b`", &[]);
+    check("|= `a` or `b`", &["a or b"]);
+    check("|= `a` or ip(`::1`)", &[]);
+    check("|= `a` or ``", &[]);
+    check("|~ `foo.*barr` or `b`", &["barr or b"]);
+    check("|> `<_>a<_> b` or `c<_>`", &[" b or c"]);
     check("|~ `foo.*bar`", &["foo", "bar"]);
-    check("|~ `foo|bar`", &[]);
-    check("|~ `(?i)timeouts`", &["i:timeout"]);
-    check("|~ `ab?c+d`", &["a", "d"]);
+    check("|~ `foo|bar`", &["foo or bar"]);
+    check("|~ `(?i)timeout`", &["i:timeout"]);
+    check("|~ `ab?c+d`", &["ab or a", "c", "d"]);
     check("|~ `a\\.b`", &["a.b"]);
     check("|~ `a\\.*b`", &["a", "b"]);
     check("|> `<_>foo<_> bar`", &["foo", " bar"]);
     check("| json |= `x`", &["x"]);
     check("| line_format `y` |= `x`", &[]);
     check("| json | a=`x`", &[]);
+}
+
+#[test]
+fn literals_of_label_filters() {
+    #[track_caller]
+    fn check(stages: &str, expected: &[&str]) {
+        let log = parse_log_selector(&format!("{{a=\"b\"}} {stages}")).unwrap();
+        let shown = |found: &LabelLiterals| {
+            let texts: Vec<&str> = found.literals.iter().map(|literal| literal.text.as_str()).collect();
+            format!("{}: {}", found.labels.join(","), texts.join("|"))
+        };
+        assert_eq!(label_literals(&log.stages).iter().map(shown).collect::<Vec<_>>(), expected, "{stages}");
+    }
+    check("| json | a=`timeout`", &["a: timeout|\\u00"]);
+    check("| logfmt | a=`x/timeout y` | b!=`no`", &["a: timeout|\\u00"]);
+    check("| json | a=`500`", &["a: :500|=500| 500|\t500|\n500|\r500|\"500|[500|,500|\\u00"]);
+    check("| pattern `<a> <b>` | a=`500`", &[]);
+    check("| json | a=~`time.*` or b=`error`", &["a,b: time|\\u00|error|\\u00"]);
+    check("| json | a=`error` or b>3", &[]);
+    check("| json | a=`error`, b=`warning`", &["a: error|\\u00", "b: warning|\\u00"]);
+    check("| json | a=~`error|` ", &[]);
+    check("| json | a=`` | __error__=`JSONParserErr`", &[]);
+    check("| json | label_format a=b | a=`error` | b=`error` | c=`error`", &["c: error|\\u00"]);
+    check("| json | line_format `x` | json | a=`error`", &[]);
 }
 
 #[test]
@@ -197,9 +225,11 @@ fn needle() -> impl Strategy<Value = LineFilter> {
         Just(LineFilterOp::Matches),
         Just(LineFilterOp::Pattern)
     ];
-    (op, prop::collection::vec("[ab]{0,3}", 1..3)).prop_map(|(op, texts)| LineFilter {
-        op,
-        alternatives: texts.into_iter().take(if op.is_negative() { 1 } else { 2 }).map(LineMatch::Text).collect(),
+    (op, prop::collection::vec("[ab]{0,3}|[ab]{3}\\.[ab]?|(?:\\(\\?i\\))?[aB]{3}b\\??\\|abb", 1..3)).prop_map(|(op, texts)| {
+        LineFilter {
+            op,
+            alternatives: texts.into_iter().take(if op.is_negative() { 1 } else { 2 }).map(LineMatch::Text).collect(),
+        }
     })
 }
 
@@ -219,7 +249,7 @@ proptest! {
     }
 
     #[test]
-    fn many_lines_pass_as_each_does(lines in prop::collection::vec("[ab]{0,5}", 0..12), filters in prop::collection::vec(needle(), 0..3)) {
+    fn many_lines_pass_as_each_does(lines in prop::collection::vec("[abB]{0,6}", 0..12), filters in prop::collection::vec(needle(), 0..3)) {
         let predicates: Vec<_> = filters.iter().map(|f| LinePredicate::new(f).unwrap()).collect();
         let leading = LeadingFilters::new(predicates.clone());
         let mut offsets = vec![0];
@@ -239,13 +269,36 @@ proptest! {
         let Ok(log) = parse_log_selector(&format!("{{a=\"b\"}} |~ `{pattern}`")) else { return Ok(()) };
         let Ok(pipeline) = Pipeline::new(&log.stages, Hints::all(), 0) else { return Ok(()) };
         if run(&pipeline, &[], &[], &line).is_some() {
-            for literal in required_literals(&log.stages) {
-                let found = if literal.case_insensitive {
-                    line.to_ascii_lowercase().contains(&literal.text.to_ascii_lowercase())
-                } else {
-                    line.contains(&literal.text)
-                };
-                prop_assert!(found, "{:?}", literal);
+            let is_in = |literal: &Literal| match literal.case_insensitive {
+                true => line.to_ascii_lowercase().contains(&literal.text.to_ascii_lowercase()),
+                false => line.contains(&literal.text),
+            };
+            for literals in required_literals(&log.stages) {
+                prop_assert!(literals.iter().any(is_in), "{:?}", literals);
+            }
+        }
+    }
+
+    #[test]
+    fn kept_lines_have_the_literals_of_labels(
+        parts in prop::collection::vec("[ab5]{3,5}|\\\\u00(61|62|35)|\\\\n|[ \"=:,{}\\[\\]a]", 0..10),
+        value in "[ab5]{3,5}", shape in 0..6_usize, op in prop::sample::select(&["=", "=~"][..]),
+        parser in prop::sample::select(&["json", "logfmt", "logfmt --keep-empty", "json a=\"a.b\"", "regexp `(?P<a>.*)`", "pattern `<_>a<a>`"][..]),
+    ) {
+        let text = parts.concat();
+        let line = match shape {
+            0 => format!("{{\"a\":\"{text}\"}}"),
+            1 => format!("{{\"b\": 1, \"a\" : {text}}}"),
+            2 => format!("{{\"a\":{{\"b\":\"{text}\"}}}}"),
+            3 => format!("b=1 a={text}"),
+            4 => format!("a=\"{text}\""),
+            _ => text,
+        };
+        let log = parse_log_selector(&format!("{{x=\"y\"}} | {parser} | a{op}`{value}`")).unwrap();
+        let pipeline = Pipeline::new(&log.stages, Hints::all(), 0).unwrap();
+        if run(&pipeline, &[], &[], &line).is_some() {
+            for found in label_literals(&log.stages) {
+                prop_assert!(found.literals.iter().any(|literal| line.contains(&literal.text)), "{:?} of {}", found, line);
             }
         }
     }

@@ -8,9 +8,10 @@
 //!   `__error_details__` and in dashboards.
 
 mod bytes;
-mod duration;
 mod number;
 
 pub use bytes::{bytes_text, parse_bytes};
-pub use duration::{duration_text, parse_duration, parse_go_duration, parse_prometheus_duration, prometheus_duration_text};
+pub use gosyntax::duration::{
+    duration_text, parse_duration, parse_go_duration, parse_prometheus_duration, prometheus_duration_text,
+};
 pub use number::parse_float;

@@ -6,14 +6,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int64Type, Schema, SchemaRef, TimestampNanosecondType};
-use catalog::{Table, TimeRange, schema};
+use catalog::{FileEntry, Table, TimeRange, schema};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::coop::make_cooperative;
@@ -22,12 +24,15 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::stream::try_unfold;
 use futures::{StreamExt, TryStreamExt};
-use lake::{BatchStream, ScanSpec};
+use lake::{BatchStream, ScanSpec, TextTest};
+use logql::pipeline::LeadingFilters;
 
-use super::seen::{METADATA, Once, has_ties};
-use super::{Hiding, Lines, TEXT, Unit};
+use super::super::error::Error as LogqlError;
+use super::seen::{METADATA, Once, Seen, has_ties};
+use super::{FileUnit, Hiding, Lines, TEXT, Unit};
 use crate::error::Error;
 use crate::scan::deletes;
+use crate::view::View;
 
 /// Reads the lines of a plan.
 #[derive(Debug)]
@@ -99,6 +104,9 @@ impl DisplayAs for LinesExec {
     }
 }
 
+/// Streams up to which a read is narrow.
+const NARROW_STREAMS_MAX: usize = 32;
+
 /// The unit that a partition reads.
 struct Current {
     stream: BatchStream,
@@ -108,7 +116,47 @@ struct Current {
     is_mixed: bool,
     /// Whether it is known that no line is there twice.
     is_untied: bool,
+    /// What the filters looked at so far; `None` if its rows have not passed them.
+    looked_at: Option<Arc<LookedAt>>,
     hiding: Hiding,
+}
+
+/// Lines that filters looked at, and their bytes.
+#[derive(Debug, Default)]
+struct LookedAt {
+    lines: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+/// The line filters, where the scan applies them.
+#[derive(Debug)]
+struct Filtering {
+    filters: Arc<LeadingFilters>,
+    looked_at: Arc<LookedAt>,
+}
+
+impl TextTest for Filtering {
+    fn column(&self) -> &str {
+        TEXT
+    }
+
+    fn passes(&self, texts: &StringArray) -> BooleanBuffer {
+        self.looked_at.lines.fetch_add(texts.len(), Ordering::Relaxed);
+        self.looked_at.bytes.fetch_add(bytes_of(texts), Ordering::Relaxed);
+        passing(&self.filters, texts)
+    }
+}
+
+fn bytes_of(texts: &StringArray) -> usize {
+    let offsets = texts.value_offsets();
+    offsets.last().zip(offsets.first()).map_or(0, |(last, first)| (last - first) as usize)
+}
+
+/// Of each text, whether it passes.
+fn passing(filters: &LeadingFilters, texts: &StringArray) -> BooleanBuffer {
+    let mut kept = vec![true; texts.len()];
+    filters.filter_rows(texts.value_data(), texts.value_offsets(), &mut kept);
+    BooleanBuffer::collect_bool(kept.len(), |row| kept[row])
 }
 
 /// One partition at work.
@@ -133,12 +181,16 @@ impl Run {
                 continue;
             };
             let Some(batch) = current.stream.next().await.transpose().map_err(Error::from)? else {
+                if let Some(looked_at) = current.looked_at.take() {
+                    self.lines.count(looked_at.lines.load(Ordering::Relaxed), looked_at.bytes.load(Ordering::Relaxed));
+                }
                 self.current = None;
                 continue;
             };
-            let (time, is_mixed, is_untied) = (current.time, current.is_mixed, current.is_untied);
+            let (time, is_mixed, is_untied, is_filtered) =
+                (current.time, current.is_mixed, current.is_untied, current.looked_at.is_some());
             let batch = if is_mixed { self.wanted(batch, time)? } else { batch };
-            let mut batch = self.matching(batch)?;
+            let mut batch = if is_filtered { batch } else { self.matching(batch)? };
             // Before lines are told to be there already: a deleted one does not hide its like that came later.
             if let Some(Current { hiding, .. }) = &self.current {
                 batch = deletes::shown(batch, &hiding.deletes, hiding.added)?;
@@ -165,20 +217,37 @@ impl Run {
         Ok(batch.project(&positions.collect::<std::result::Result<Vec<_>, _>>()?)?)
     }
 
-    /// The rows of a file whose texts nobody wants, if no two of them can be equal lines: `None` when texts must tell.
+    /// The rows of a file if no two of them can be equal lines: `None` when texts must tell.
     async fn untied(&mut self, unit: &Unit) -> Result<Option<Current>> {
-        let Unit::File { time, hiding, .. } = unit else { return Ok(None) };
-        if hiding.deletes.columns(Table::Logs).contains(&TEXT) || self.lines.wants_text() || self.lines.seen.overlaps(*time) {
+        let Unit::File(file) = unit else { return Ok(None) };
+        if !self.lines.seen.overlaps_in(file.time, file.services()).is_empty() {
             return Ok(None);
         }
-        let current = self.scan(unit.clone(), self.lines.wanted.columns.clone())?;
-        let Current { stream, time, is_mixed, hiding, .. } = current;
+        let columns = self.lines.wanted.columns.clone();
+        if self.lines.wanted.filters.is_none() {
+            let Lines { view, wanted, runs, .. } = &*self.lines;
+            let is_narrow = !wanted.streams.is_all && wanted.streams.list.len() <= NARROW_STREAMS_MAX;
+            let is_untied = match is_narrow {
+                // Times of all streams are more than it reads: they help if they are there.
+                true => runs.is_known_untied(view, &file.file, file.row_group).await,
+                false => runs.is_untied(view, &file.file, file.row_group, self.once.memory()).await.map_err(of_engine)?,
+            };
+            return match is_untied {
+                true => Ok(Some(Current { is_untied: true, ..self.scan(unit.clone(), columns)? })),
+                false => Ok(None),
+            };
+        }
+        if file.hiding.deletes.columns(Table::Logs).contains(&TEXT) || self.lines.wants_text() {
+            return Ok(None);
+        }
+        let current = self.scan(unit.clone(), columns)?;
+        let Current { stream, time, is_mixed, hiding, looked_at, .. } = current;
         let batches: Vec<RecordBatch> = stream.try_collect().await.map_err(Error::from)?;
         if has_ties(&batches) {
             return Ok(None);
         }
         let stream = futures::stream::iter(batches.into_iter().map(Ok)).boxed();
-        Ok(Some(Current { stream, time, is_mixed, is_untied: true, hiding }))
+        Ok(Some(Current { stream, time, is_mixed, is_untied: true, looked_at, hiding }))
     }
 
     fn open(&self, unit: Unit) -> Result<Current> {
@@ -195,14 +264,21 @@ impl Run {
         let Lines { view, wanted, predicate, metrics, bound, .. } = &*self.lines;
         let time = bound.left(wanted.time);
         match unit {
-            Unit::File { file, row_group, hiding, .. } => {
+            Unit::File(FileUnit { file, row_group, hiding, part, .. }) => {
+                let time = time.intersect(part);
                 let telling = hiding.deletes.columns(Table::Logs);
                 let missing: Vec<&str> = telling.into_iter().filter(|name| columns.iter().all(|known| known != name)).collect();
                 columns.extend(missing.into_iter().map(str::to_owned));
+                let looked_at = wanted.filters.as_ref().map(|_| Arc::default());
+                let texts = wanted.filters.as_ref().zip(looked_at.as_ref()).map(|(filters, looked_at)| {
+                    let (filters, looked_at) = (Arc::clone(filters), Arc::clone(looked_at));
+                    Arc::new(Filtering { filters, looked_at }) as Arc<dyn TextTest>
+                });
                 let spec = ScanSpec {
                     columns,
                     time,
                     predicate: predicate.clone(),
+                    texts,
                     row_group,
                     batch_rows: self.batch_rows,
                     metrics: Arc::clone(metrics),
@@ -210,7 +286,7 @@ impl Run {
                 let stream = view.lake().scan(file, spec).map_err(Error::from)?;
                 // Ids in a set and times are tested row by row by the scan, unless there are too many ids for a set.
                 let is_mixed = !wanted.streams.is_all && wanted.streams.list.len() > super::STREAM_IDS_MAX;
-                Ok(Current { stream, time, is_mixed, is_untied: false, hiding })
+                Ok(Current { stream, time, is_mixed, is_untied: false, looked_at, hiding })
             }
             Unit::Fresh { batch, .. } => {
                 let positions = columns.iter().map(|name| batch.schema_ref().index_of(name));
@@ -222,7 +298,7 @@ impl Run {
                     .collect();
                 let stream = futures::stream::iter(slices).boxed();
                 // No predicate hides rows in memory.
-                Ok(Current { stream, time, is_mixed: true, is_untied: false, hiding: Hiding::default() })
+                Ok(Current { stream, time, is_mixed: true, is_untied: false, looked_at: None, hiding: Hiding::default() })
             }
         }
     }
@@ -249,19 +325,45 @@ impl Run {
         filtered(batch, kept)
     }
 
-    /// The rows whose lines pass the filters.
+    /// The rows whose lines pass the filters, of rows in memory or when there are none.
     fn matching(&self, batch: RecordBatch) -> Result<RecordBatch> {
         let Some(bodies) = batch.column_by_name(TEXT).map(|bodies| bodies.as_string::<i32>()) else {
             self.lines.count(batch.num_rows(), 0);
             return Ok(batch);
         };
-        let offsets = bodies.value_offsets();
-        let bytes = offsets.last().zip(offsets.first()).map_or(0, |(last, first)| (last - first) as usize);
-        self.lines.count(batch.num_rows(), bytes);
+        self.lines.count(batch.num_rows(), bytes_of(bodies));
         let Some(filters) = &self.lines.wanted.filters else { return Ok(batch) };
-        let mut kept = vec![true; batch.num_rows()];
-        filters.filter_rows(bodies.value_data(), offsets, &mut kept);
-        filtered(batch, BooleanBuffer::collect_bool(kept.len(), |row| kept[row]))
+        let kept = passing(filters, bodies);
+        filtered(batch, kept)
+    }
+}
+
+/// The rows of a row group, or of a whole file, whose line is there already, ascending.
+///
+/// # Errors
+/// The lake's; out of memory.
+pub(in super::super) async fn repeated_rows(
+    view: &View,
+    file: &Arc<FileEntry>,
+    row_group: Option<usize>,
+    memory: &Arc<dyn MemoryPool>,
+) -> super::Result<Vec<u32>> {
+    let mut spec = ScanSpec::all(["stream_id", "ts", TEXT].into_iter().chain(METADATA));
+    spec.row_group = row_group;
+    let mut once = Once::new(Arc::new(Seen::new(std::iter::empty(), std::iter::empty())), memory);
+    let (mut first, mut repeated) = (0, Vec::new());
+    let mut batches = view.lake().scan(Arc::clone(file), spec)?;
+    while let Some(batch) = batches.try_next().await? {
+        repeated.extend(once.repeated(&batch)?.into_iter().map(|row| first + row as u32));
+        first += batch.num_rows() as u32;
+    }
+    Ok(repeated)
+}
+
+fn of_engine(error: LogqlError) -> DataFusionError {
+    match error {
+        LogqlError::Query(error) => error.into(),
+        other => DataFusionError::Internal(other.to_string()),
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod exec;
 mod seen;
+mod slices;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,17 +23,19 @@ use catalog::{FileEntry, SnapshotId, Table, TimeRange, Timestamp};
 use futures::{StreamExt, TryStreamExt, stream};
 use lake::deletes::Deletes;
 use lake::{ColumnTest, Predicate, Scalar, ScanMetrics, Test};
-use logql::pipeline::LeadingFilters;
+use logql::pipeline::{LeadingFilters, Literal};
 use parking_lot::Mutex;
 
-pub(super) use exec::LinesExec;
+pub(super) use exec::{LinesExec, repeated_rows};
+pub(super) use seen::has_ties;
 
 use super::error::Result;
 use super::request::Direction;
+use super::runs::{RunCache, split_times};
 use super::streams::Streams;
 use crate::scan::deletes;
 use crate::view::View;
-use seen::Seen;
+use seen::{Seen, Span};
 
 /// Streams up to which files are told apart by ids.
 const STREAM_IDS_MAX: usize = 4_096;
@@ -42,7 +45,7 @@ const FOOTERS_AT_ONCE: usize = 8;
 const WHOLE_ROWS_MAX: u64 = 128 << 10;
 
 /// The column of the lines.
-const TEXT: &str = "body";
+pub(super) const TEXT: &str = "body";
 
 /// What is wanted.
 #[derive(Debug)]
@@ -50,15 +53,17 @@ pub(super) struct Wanted {
     pub(super) streams: Arc<Streams>,
     /// Both ends included.
     pub(super) time: TimeRange,
-    /// Columns of [`catalog::schema::rows`]; `stream_id` and `ts` are always among them. Without `body` there are no filters, and texts are
-    /// read only where they have to tell equal lines from others.
+    /// Columns of [`catalog::schema::rows`]; `stream_id` and `ts` are always among them. Without `body`, texts are read only by the filters, and
+    /// where they have to tell equal lines from others.
     pub(super) columns: Vec<String>,
-    /// Texts that every wanted line has.
-    pub(super) literals: Vec<String>,
+    /// What the index may know of wanted lines.
+    pub(super) texts: Vec<ColumnTest>,
     /// Line filters that lines must pass.
-    pub(super) filters: Option<LeadingFilters>,
+    pub(super) filters: Option<Arc<LeadingFilters>>,
     /// Which units come first.
     pub(super) direction: Direction,
+    /// Whether the read may end early, once there are enough of the first lines.
+    pub(super) may_end: bool,
 }
 
 /// What was deleted of a file's rows.
@@ -71,18 +76,47 @@ struct Hiding {
 
 /// Rows that are read together.
 #[derive(Debug, Clone)]
-enum Unit {
+pub(super) enum Unit {
     /// A file, or one row group of it.
-    File { file: Arc<FileEntry>, row_group: Option<usize>, time: TimeRange, hiding: Hiding },
+    File(FileUnit),
     /// A batch in memory.
     Fresh { batch: RecordBatch, time: TimeRange },
+}
+
+/// Rows of a file.
+#[derive(Debug, Clone)]
+pub(super) struct FileUnit {
+    file: Arc<FileEntry>,
+    row_group: Option<usize>,
+    rows: u64,
+    /// When its rows are.
+    time: TimeRange,
+    /// Only rows of this time are meant.
+    part: TimeRange,
+    /// Bounds of the services of its rows.
+    services: Option<(String, String)>,
+    hiding: Hiding,
 }
 
 impl Unit {
     fn time(&self) -> TimeRange {
         match self {
-            Self::File { time, .. } | Self::Fresh { time, .. } => *time,
+            Self::File(FileUnit { time, .. }) | Self::Fresh { time, .. } => *time,
         }
+    }
+
+    /// Its rows in `time`; all rows of a batch in memory.
+    pub(super) fn at(&self, time: TimeRange) -> Self {
+        match self {
+            Self::File(unit) => Self::File(FileUnit { time, part: time, ..unit.clone() }),
+            Self::Fresh { .. } => self.clone(),
+        }
+    }
+}
+
+impl FileUnit {
+    fn services(&self) -> Option<(&str, &str)> {
+        self.services.as_ref().map(|(low, high)| (low.as_str(), high.as_str()))
     }
 }
 
@@ -90,6 +124,7 @@ impl Unit {
 #[derive(Debug)]
 pub(super) struct Lines {
     view: Arc<View>,
+    runs: Arc<RunCache>,
     wanted: Wanted,
     predicate: Predicate,
     units: Mutex<VecDeque<Unit>>,
@@ -137,15 +172,13 @@ impl Lines {
     ///
     /// # Errors
     /// Limits on files; the lake's.
-    pub(super) async fn plan(view: &Arc<View>, wanted: Wanted) -> Result<Arc<Self>> {
+    pub(super) async fn plan(view: &Arc<View>, runs: Arc<RunCache>, wanted: Wanted) -> Result<Arc<Self>> {
         let mut all = Vec::new();
         if !wanted.streams.is_all && wanted.streams.list.len() <= STREAM_IDS_MAX {
             let ids = wanted.streams.list.iter().map(|stream| Scalar::Int(stream.id())).collect();
             all.push(ColumnTest { column: "stream_id".to_owned(), test: Test::In(ids) });
         }
-        all.extend(
-            wanted.literals.iter().map(|text| ColumnTest { column: "body".to_owned(), test: Test::Contains(text.clone()) }),
-        );
+        all.extend_from_slice(&wanted.texts);
         let predicate = Predicate { all };
         let (files, fresh) = match wanted.streams.list.is_empty() || wanted.time.is_empty() {
             true => (Vec::new(), Vec::new()),
@@ -154,13 +187,14 @@ impl Lines {
         view.open(&files)?;
         let fresh = fresh.into_iter().filter_map(|batch| Some((time_of(&batch)?, batch)));
         let fresh: Vec<_> = fresh.filter(|(time, _)| time.overlaps(wanted.time)).collect();
-        let seen = Arc::new(Seen::new(files.iter().map(|file| file.time), fresh.iter().map(|(time, _)| *time)));
+        let spans = files.iter().map(|file| Span { time: file.time, services: file.key_range.clone() });
+        let seen = Arc::new(Seen::new(spans, fresh.iter().map(|(time, _)| *time)));
         let deletes = match files.is_empty() {
             true => Deletes::default(),
             false => deletes::of_facts(view, Table::Streams, wanted.time).await?,
         };
         let deletes = deletes.of_wanted(|id| wanted.streams.place(id).is_some());
-        let split = files.into_iter().map(|file| split(view, file, wanted.time, &deletes));
+        let split = files.into_iter().map(|file| split(view, file, &wanted, &deletes));
         let split: Vec<Vec<Unit>> = stream::iter(split.collect::<Vec<_>>()).buffered(FOOTERS_AT_ONCE).try_collect().await?;
         let mut units: Vec<Unit> = split.into_iter().flatten().collect();
         units.extend(fresh.into_iter().map(|(time, batch)| Unit::Fresh { batch, time }));
@@ -169,9 +203,13 @@ impl Lines {
             Direction::Forward => units.sort_by_key(|unit| unit.time().start),
         }
         let (planned, bound) = (units.len(), Bound::new(wanted.direction));
+        if wanted.may_end {
+            units = slices::sliced(units, wanted.time, wanted.direction);
+        }
         let (view, units, metrics) = (Arc::clone(view), Mutex::new(units.into()), Arc::default());
         Ok(Arc::new(Self {
             view,
+            runs,
             wanted,
             predicate,
             units,
@@ -203,7 +241,56 @@ impl Lines {
         self.wanted.columns.iter().any(|column| column == TEXT)
     }
 
-    fn count(&self, lines: usize, bytes: usize) {
+    /// What the query sees.
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// File and row group of a unit whose rows are all there as they are written, if they are: nothing is deleted of them.
+    pub(super) fn plain_file<'a>(&self, unit: &'a Unit) -> Option<(&'a Arc<FileEntry>, Option<usize>)> {
+        match unit {
+            Unit::File(unit) if unit.hiding.deletes.is_empty() => Some((&unit.file, unit.row_group)),
+            _ => None,
+        }
+    }
+
+    /// The files all of whose rows are wanted but for their streams, of which nothing is deleted, and with which no other unit shares lines.
+    pub(super) fn whole_files(&self) -> Vec<Arc<FileEntry>> {
+        let mut found: Vec<Arc<FileEntry>> = Vec::new();
+        for unit in self.units.lock().iter() {
+            let Some((file, _)) = self.plain_file(unit) else { continue };
+            let is_inside = self.wanted.time.start <= file.time.start && file.time.end <= self.wanted.time.end;
+            let services = file.key_range.as_ref().map(|(low, high)| (low.as_str(), high.as_str()));
+            if is_inside
+                && found.last().is_none_or(|last| last.id != file.id)
+                && self.seen.overlaps_in(file.time, services).is_empty()
+            {
+                found.push(Arc::clone(file));
+            }
+        }
+        found.sort_by_key(|file| file.id);
+        found.dedup_by_key(|file| file.id);
+        found
+    }
+
+    /// Leaves out what is to be read of `file`.
+    pub(super) fn leave_out(&self, file: &FileEntry) {
+        self.units.lock().retain(|unit| !matches!(unit, Unit::File(of) if of.file.id == file.id));
+    }
+
+    /// The times that are wanted of a unit and that no other unit has lines of its streams at; and the others that are wanted.
+    pub(super) fn own_times(&self, unit: &Unit) -> (Vec<TimeRange>, Vec<TimeRange>) {
+        let wanted = self.wanted.time.intersect(unit.time());
+        match unit {
+            Unit::File(file) => {
+                split_times(wanted.intersect(file.part), self.seen.overlaps_in(wanted, file.services()).into_iter())
+            }
+            Unit::Fresh { .. } => (Vec::new(), vec![wanted]),
+        }
+    }
+
+    /// Counts lines that were looked at, and their bytes.
+    pub(super) fn count(&self, lines: usize, bytes: usize) {
         self.looked_at.fetch_add(lines as u64, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -213,8 +300,23 @@ impl Lines {
         self.planned.clamp(1, most.max(1))
     }
 
+    /// Whether no line filter drops lines.
+    pub(super) fn takes_every_line(&self) -> bool {
+        self.wanted.filters.is_none()
+    }
+
+    /// Whether no unit is left.
+    pub(super) fn is_done(&self) -> bool {
+        self.units.lock().is_empty()
+    }
+
+    /// Puts units that were taken behind the others.
+    pub(super) fn give_back(&self, units: Vec<Unit>) {
+        self.units.lock().extend(units);
+    }
+
     /// The next unit that can hold a wanted line.
-    fn take(&self) -> Option<Unit> {
+    pub(super) fn take(&self) -> Option<Unit> {
         let mut units = self.units.lock();
         while let Some(unit) = units.pop_front() {
             if unit.time().overlaps(self.bound.left(self.wanted.time)) {
@@ -225,27 +327,46 @@ impl Lines {
     }
 }
 
-/// The row groups of a large file that lie in `time`, or the file.
-async fn split(view: &Arc<View>, file: Arc<FileEntry>, time: TimeRange, deletes: &Deletes) -> Result<Vec<Unit>> {
+/// That the text of a line has one of `literals`, in whatever case, as far as the index knows.
+pub(super) fn has_one_of(literals: &[Literal]) -> ColumnTest {
+    let mut tests: Vec<ColumnTest> = literals
+        .iter()
+        .map(|literal| ColumnTest { column: TEXT.to_owned(), test: Test::Contains(literal.text.clone()) })
+        .collect();
+    if tests.len() == 1 { tests.remove(0) } else { ColumnTest::any_of(tests) }
+}
+
+/// The row groups of a large file that may have wanted rows, or the file.
+async fn split(view: &Arc<View>, file: Arc<FileEntry>, wanted: &Wanted, deletes: &Deletes) -> Result<Vec<Unit>> {
     let added = view.added(&file);
     let hiding = Hiding { deletes: deletes.of_file(&file, added), added };
     if file.rows <= WHOLE_ROWS_MAX {
-        let time = file.time;
-        return Ok(vec![Unit::File { file, row_group: None, time, hiding }]);
+        let (rows, time, services) = (file.rows, file.time, file.key_range.clone());
+        return Ok(vec![Unit::File(FileUnit { file, row_group: None, rows, time, part: TimeRange::ALL, services, hiding })]);
     }
     let groups = view.lake().row_groups(&file).await?;
     let of = |(at, group): (usize, &lake::scan::RowGroup)| {
         let group_time = group.time.unwrap_or(file.time);
-        group_time.overlaps(time).then(|| {
+        let has_streams = group.ids.is_none_or(|(low, high)| wanted.streams.any_within(low, high));
+        (group_time.overlaps(wanted.time) && has_streams).then(|| {
             let (file, hiding) = (Arc::clone(&file), hiding.clone());
-            Unit::File { file, row_group: Some(at), time: group_time, hiding }
+            let services = group.keys.clone().or_else(|| file.key_range.clone());
+            Unit::File(FileUnit {
+                file,
+                row_group: Some(at),
+                rows: group.rows,
+                time: group_time,
+                part: TimeRange::ALL,
+                services,
+                hiding,
+            })
         })
     };
     Ok(groups.iter().enumerate().filter_map(of).collect())
 }
 
 /// Times of the first and the last row; `None` of a batch without rows.
-pub(super) fn time_of(batch: &RecordBatch) -> Option<TimeRange> {
+pub(crate) fn time_of(batch: &RecordBatch) -> Option<TimeRange> {
     use arrow::array::AsArray;
     use arrow::datatypes::TimestampNanosecondType;
     let times = batch.column_by_name("ts")?.as_primitive_opt::<TimestampNanosecondType>()?.values();

@@ -19,40 +19,81 @@ const SHARDS: usize = 16;
 /// Columns that tell lines of one text apart.
 pub(super) const METADATA: [&str; 8] =
     ["attrs_str", "attrs_int", "attrs_f64", "attrs_bool", "attrs_json", "trace_id", "span_id", "resource_id"];
+/// Overlaps up to which services are looked at.
+const SPANS_MAX: usize = 1_024;
 /// What a remembered line costs: 16 bytes, and room of the set.
 const KEY_BYTES: usize = 36;
+
+/// When lines of a file are, and of which services.
+#[derive(Debug, Clone)]
+pub(super) struct Span {
+    pub(super) time: TimeRange,
+    /// Bounds, if they are known.
+    pub(super) services: Option<(String, String)>,
+}
+
+impl Span {
+    /// Times and services of both, if there are any.
+    fn shared(&self, other: &Self) -> Option<Self> {
+        let time = self.time.intersect(other.time);
+        let services = match (&self.services, &other.services) {
+            (Some((low, high)), Some((others_low, others_high))) => {
+                Some((low.max(others_low).clone(), high.min(others_high).clone()))
+            }
+            (known, other) => known.clone().or_else(|| other.clone()),
+        };
+        (!time.is_empty() && services.as_ref().is_none_or(|(low, high)| low <= high)).then_some(Self { time, services })
+    }
+
+    fn meets(&self, time: TimeRange, services: Option<(&str, &str)>) -> bool {
+        self.time.overlaps(time)
+            && match (&self.services, services) {
+                (Some((low, high)), Some((others_low, others_high))) => {
+                    low.as_str() <= others_high && others_low <= high.as_str()
+                }
+                _ => true,
+            }
+    }
+}
 
 /// The lines that were seen where two may be equal. Shared by the partitions of a scan.
 #[derive(Debug)]
 pub(super) struct Seen {
     shards: Vec<Mutex<HashSet<u128>>>,
-    /// Where units overlap in time; disjoint, ascending.
+    /// Where units overlap: in time, disjoint and ascending.
     overlaps: Vec<TimeRange>,
+    /// The same with the services of each; none if there are too many.
+    spans: Vec<Span>,
 }
 
 impl Seen {
-    /// For units with these times; those of `fresh` may hold equal lines among their own.
-    pub(super) fn new(files: impl Iterator<Item = TimeRange>, fresh: impl Iterator<Item = TimeRange>) -> Self {
-        let mut overlaps: Vec<TimeRange> = fresh.collect();
-        let mut files: Vec<TimeRange> = files.collect();
-        files.sort_by_key(|range| range.start);
-        let mut reach: Option<TimeRange> = None;
-        for range in files {
-            if let Some(reach) = reach.filter(|reach| range.start <= reach.end) {
-                overlaps.push(TimeRange::new(range.start, range.end.min(reach.end)));
+    /// For files with these spans; units of `fresh`, by their times, may hold equal lines among their own.
+    pub(super) fn new(files: impl Iterator<Item = Span>, fresh: impl Iterator<Item = TimeRange>) -> Self {
+        let mut spans: Vec<Span> = fresh.map(|time| Span { time, services: None }).collect();
+        let mut files: Vec<Span> = files.collect();
+        files.sort_by_key(|file| file.time.start);
+        let mut open: Vec<&Span> = Vec::new();
+        for file in &files {
+            open.retain(|before| before.time.end >= file.time.start);
+            spans.extend(open.iter().filter_map(|before| before.shared(file)));
+            open.push(file);
+            if spans.len() + open.len() > SPANS_MAX {
+                let times = spans.iter().map(|span| span.time).chain(overlapping(&files)).collect();
+                return Self { shards: shards(), overlaps: merged(times), spans: Vec::new() };
             }
-            reach = Some(match reach {
-                Some(before) if before.end >= range.end => before,
-                _ => range,
-            });
         }
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), overlaps: merged(overlaps) }
+        Self { shards: shards(), overlaps: merged(spans.iter().map(|span| span.time).collect()), spans }
     }
 
-    /// Whether rows of other units may have a time in `range`.
-    pub(super) fn overlaps(&self, range: TimeRange) -> bool {
+    /// The times in `range` at which rows of other units may have lines that rows of `services` have; disjoint, ascending.
+    pub(super) fn overlaps_in(&self, range: TimeRange, services: Option<(&str, &str)>) -> Vec<TimeRange> {
         let at = self.overlaps.partition_point(|overlap| overlap.end < range.start);
-        self.overlaps.get(at).is_some_and(|overlap| overlap.start <= range.end)
+        let near = self.overlaps[at..].iter().take_while(|overlap| overlap.start <= range.end);
+        if self.spans.is_empty() || near.clone().next().is_none() {
+            return near.map(|overlap| overlap.intersect(range)).collect();
+        }
+        let meeting = self.spans.iter().filter(|span| span.meets(range, services));
+        merged(meeting.map(|span| span.time.intersect(range)).collect())
     }
 
     /// Whether rows of other units may have the time `ts`. `last` keeps the range that was found last, and the answer for it.
@@ -78,6 +119,20 @@ impl Seen {
     }
 }
 
+fn shards() -> Vec<Mutex<HashSet<u128>>> {
+    (0..SHARDS).map(|_| Mutex::default()).collect()
+}
+
+/// Times at which two of `files`, ascending by their starts, have lines, whatever their services.
+fn overlapping(files: &[Span]) -> impl Iterator<Item = TimeRange> + '_ {
+    let mut reach: Option<catalog::Timestamp> = None;
+    files.iter().filter_map(move |Span { time, .. }| {
+        let before = reach;
+        reach = Some(before.map_or(time.end, |before| before.max(time.end)));
+        before.filter(|before| time.start <= *before).map(|before| TimeRange::new(time.start, time.end.min(before)))
+    })
+}
+
 /// The same times in disjoint ranges, ascending.
 fn merged(mut ranges: Vec<TimeRange>) -> Vec<TimeRange> {
     ranges.sort_by_key(|range| range.start);
@@ -95,6 +150,7 @@ fn merged(mut ranges: Vec<TimeRange>) -> Vec<TimeRange> {
 #[derive(Debug)]
 pub(super) struct Once {
     seen: Arc<Seen>,
+    memory: Arc<dyn MemoryPool>,
     reservation: MemoryReservation,
     /// The last row of the unit at hand.
     last: Option<Last>,
@@ -111,7 +167,13 @@ struct Last {
 
 impl Once {
     pub(super) fn new(seen: Arc<Seen>, pool: &Arc<dyn MemoryPool>) -> Self {
-        Self { seen, reservation: MemoryConsumer::new("LinesExec[equal lines]").register(pool), last: None }
+        let reservation = MemoryConsumer::new("LinesExec[equal lines]").register(pool);
+        Self { seen, memory: Arc::clone(pool), reservation, last: None }
+    }
+
+    /// Where it takes its memory from.
+    pub(super) fn memory(&self) -> &Arc<dyn MemoryPool> {
+        &self.memory
     }
 
     /// The next batch comes from another unit.
@@ -119,9 +181,20 @@ impl Once {
         self.last = None;
     }
 
-    /// The rows of `batch` that were not seen before. Columns `stream_id`, `ts`, `body`, and whichever of [`METADATA`] it has; in files,
-    /// rows of one stream and time stand side by side.
+    /// The rows of `batch` that were not seen before. See [`Once::repeated`].
     pub(super) fn pass(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
+        let gone = self.repeated(&batch)?;
+        if gone.is_empty() {
+            return Ok(batch);
+        }
+        let mut gone = gone.into_iter().peekable();
+        let kept: BooleanArray = (0..batch.num_rows()).map(|row| Some(gone.next_if_eq(&row).is_none())).collect();
+        Ok(filter_record_batch(&batch, &kept)?)
+    }
+
+    /// The rows of `batch` that were seen before, ascending. Columns `stream_id`, `ts`, `body`, and whichever of [`METADATA`] it has; in
+    /// files, rows of one stream and time stand side by side.
+    pub(super) fn repeated(&mut self, batch: &RecordBatch) -> Result<Vec<usize>> {
         let missing = || DataFusionError::Internal("lines lack a column".to_owned());
         let column = |name: &str| batch.column_by_name(name).ok_or_else(missing);
         let streams = column("stream_id")?.as_primitive::<Int64Type>().values();
@@ -163,18 +236,13 @@ impl Once {
             self.last = Some(Last { stream, ts, key, is_entered: before_is_entered });
         }
         self.reservation.try_grow(entered * KEY_BYTES)?;
-        if gone.is_empty() {
-            return Ok(batch);
-        }
-        let mut gone = gone.into_iter().peekable();
-        let kept: BooleanArray = (0..batch.num_rows()).map(|row| Some(gone.next_if_eq(&row).is_none())).collect();
-        Ok(filter_record_batch(&batch, &kept)?)
+        Ok(gone)
     }
 }
 
 /// Whether two neighbours among the rows of `batches`, which follow each other, have one stream and one time: only then may lines of one
 /// file be equal.
-pub(super) fn has_ties(batches: &[RecordBatch]) -> bool {
+pub(in super::super) fn has_ties(batches: &[RecordBatch]) -> bool {
     let mut last: Option<(i64, i64)> = None;
     batches.iter().any(|batch| {
         let ids = batch.column_by_name("stream_id").map(|ids| ids.as_primitive::<Int64Type>().values());
@@ -232,6 +300,10 @@ mod tests {
         TimeRange::new(Timestamp::from_nanos(start), Timestamp::from_nanos(end))
     }
 
+    fn span(start: i64, end: i64) -> Span {
+        Span { time: range(start, end), services: None }
+    }
+
     fn batch(rows: &[(i64, i64, &str)]) -> RecordBatch {
         let columns: [(&str, ArrayRef); 3] = [
             ("stream_id", Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.0)))),
@@ -251,7 +323,7 @@ mod tests {
 
     #[test]
     fn equal_lines_of_one_file_stand_side_by_side() {
-        let seen = Arc::new(Seen::new([range(0, 10)].into_iter(), [].into_iter()));
+        let seen = Arc::new(Seen::new([span(0, 10)].into_iter(), [].into_iter()));
         let mut once = once(&seen);
         let first = batch(&[(1, 1, "a"), (1, 1, "a"), (1, 1, "b"), (1, 1, "a"), (1, 2, "a"), (2, 2, "a")]);
         assert_eq!(texts(&once.pass(first).expect("memory")), ["a", "b", "a", "a"]);
@@ -261,12 +333,29 @@ mod tests {
 
     #[test]
     fn units_that_overlap_share_what_was_seen() {
-        let seen = Arc::new(Seen::new([range(0, 10), range(8, 20)].into_iter(), [range(30, 40)].into_iter()));
+        let seen = Arc::new(Seen::new([span(0, 10), span(8, 20)].into_iter(), [range(30, 40)].into_iter()));
         let (mut one, mut other) = (once(&seen), once(&seen));
         assert_eq!(one.pass(batch(&[(1, 7, "a"), (1, 9, "a")])).expect("memory").num_rows(), 2);
         assert_eq!(texts(&other.pass(batch(&[(1, 9, "a"), (1, 9, "b")])).expect("memory")), ["b"]);
         let fresh = batch(&[(1, 31, "a"), (2, 31, "a"), (1, 31, "a")]);
         other.start_unit();
         assert_eq!(other.pass(fresh).expect("memory").num_rows(), 2, "fresh rows are in no order");
+    }
+    #[test]
+    fn files_of_other_services_share_no_lines() {
+        let of = |start, end, low: &str, high: &str| Span { services: Some((low.into(), high.into())), ..span(start, end) };
+        let files = [of(0, 10, "a", "c"), of(0, 10, "c", "f"), of(5, 20, "x", "z"), of(9, 30, "e", "y")];
+        let seen = Seen::new(files.into_iter(), [range(50, 60)].into_iter());
+        #[track_caller]
+        fn check(seen: &Seen, time: (i64, i64), services: Option<(&str, &str)>, expected: &[(i64, i64)]) {
+            let expected: Vec<TimeRange> = expected.iter().map(|(start, end)| range(*start, *end)).collect();
+            assert_eq!(seen.overlaps_in(range(time.0, time.1), services), expected);
+        }
+        check(&seen, (0, 100), Some(("a", "b")), &[(50, 60)]);
+        check(&seen, (0, 100), Some(("b", "c")), &[(0, 10), (50, 60)]);
+        check(&seen, (0, 45), Some(("d", "f")), &[(9, 10)]);
+        check(&seen, (12, 45), Some(("x", "x")), &[(12, 20)]);
+        check(&seen, (0, 45), None, &[(0, 20)]);
+        check(&seen, (21, 45), None, &[]);
     }
 }

@@ -88,6 +88,16 @@ impl Table {
     }
 }
 
+/// How many of `times_ns`, which ascend and begin at `last_ns` or before, are not after it: by doubling steps, then bisection.
+fn run_len(times_ns: &[i64], last_ns: i64) -> usize {
+    let mut step = 1;
+    while step < times_ns.len() && times_ns[step] <= last_ns {
+        step *= 2;
+    }
+    let (low, high) = (step / 2, step.min(times_ns.len()));
+    low + times_ns[low..high].partition_point(|time_ns| *time_ns <= last_ns)
+}
+
 impl LeafState {
     /// No samples yet.
     pub fn new(leaf: &Leaf, grid: StepGrid) -> Self {
@@ -116,6 +126,34 @@ impl LeafState {
         if let Some(pane) = self.windows.pane(time_ns) {
             with_panes!(&mut self.table, panes => panes.add(group.0 as usize, pane, time_ns, value));
         }
+    }
+
+    /// Adds a sample for each of `times_ns`, which ascend: of value 1, or of what `lengths`, one for each time, says. Costs a look at each
+    /// pane, not at each sample, where there are no lengths.
+    ///
+    /// # Panics
+    /// If the operation of the leaf does not count, or there are fewer lengths than times.
+    pub fn add_run(&mut self, group: GroupId, times_ns: &[i64], lengths: Option<&[u32]>) {
+        debug_assert!(times_ns.is_sorted(), "times of a run must ascend");
+        let Table::Count(panes) = &mut self.table else { unreachable!("only lines and bytes are added by runs") };
+        let mut at = 0;
+        while let Some(first_ns) = times_ns.get(at) {
+            let last_ns = self.windows.pane_end_ns(*first_ns);
+            let end = at + run_len(&times_ns[at..], last_ns);
+            if let Some(pane) = self.windows.pane(*first_ns) {
+                let value = match lengths {
+                    None => (end - at) as f64,
+                    Some(lengths) => lengths[at..end].iter().map(|length| u64::from(*length)).sum::<u64>() as f64,
+                };
+                panes.add(group.0 as usize, pane, *first_ns, value);
+            }
+            at = end;
+        }
+    }
+
+    /// Whether all times from `first_ns` to `last_ns` are seen by the same windows.
+    pub fn is_one_pane(&self, first_ns: i64, last_ns: i64) -> bool {
+        last_ns <= self.windows.pane_end_ns(first_ns)
     }
 
     /// Adds the samples of another part of the same leaf over the same steps.

@@ -120,6 +120,33 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn a_run_is_its_samples(
+        op in prop::sample::select(&[RangeOp::CountOverTime, RangeOp::Rate, RangeOp::BytesOverTime, RangeOp::AbsentOverTime][..]),
+        mut times in prop::collection::vec(-100..300_i64, 0..80),
+        lengths in prop::collection::vec(0..1_000_u32, 80),
+        (start, steps, step, range, offset) in (0..50_i64, 0..30_i64, 1..30_i64, 0..80_i64, -20..40_i64),
+    ) {
+        times.sort_unstable();
+        let grid = StepGrid { start_ns: start, end_ns: start + steps * step, step_ns: step };
+        let mut leaf = leaf(op, range, offset);
+        leaf.range.unwrap = None;
+        let lengths = (op == RangeOp::BytesOverTime).then_some(&lengths[..times.len()]);
+        let (mut by_run, mut one_by_one) = (LeafState::new(&leaf, grid), LeafState::new(&leaf, grid));
+        let group = by_run.group(&group_labels(1));
+        by_run.add_run(group, &times, lengths);
+        let group = one_by_one.group(&group_labels(1));
+        for (at, time) in times.iter().enumerate() {
+            one_by_one.add(group, *time, lengths.map_or(1.0, |lengths| f64::from(lengths[at])));
+        }
+        let points = |state: &LeafState| -> Vec<_> {
+            state.finish().iter().map(|series| (series.labels.clone(), series.steps.iter().collect::<Vec<_>>())).collect()
+        };
+        prop_assert_eq!(points(&by_run), points(&one_by_one));
+    }
+}
+
 #[test]
 fn sums_keep_what_floats_round_away() {
     let leaf = leaf(RangeOp::SumOverTime, 10, 0);

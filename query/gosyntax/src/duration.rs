@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use gosyntax::quote::quote;
+use crate::quote::quote;
 
 const MICRO: u64 = 1_000;
 const MILLI: u64 = 1_000_000;

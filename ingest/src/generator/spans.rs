@@ -1,0 +1,272 @@
+//! Calls, latency and size of spans by service, name, kind and status.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use catalog::Timestamp;
+
+use super::attributes::Attributes;
+use super::batch::SpanBatch;
+use super::config::{GeneratorConfig, Profile, SpanMetricsConfig};
+use super::entries::{Budget, Entries, Layout, Metric, Moment};
+use super::labels::{LabelSet, SPAN_INTRINSICS, sanitized};
+use super::latency::{Bounds, Latency};
+use super::resources::{Known, Resources, Wanted};
+use super::size::span_bytes;
+
+const NS_PER_S: f64 = 1e9;
+const NS_PER_MS: f64 = 1e6;
+
+/// Names of the labels of one profile.
+#[derive(Debug)]
+pub(super) struct SpanProfile {
+    service: &'static str,
+    has_size: bool,
+    has_target: bool,
+}
+
+/// An attribute of spans and resources, and its place among those that are remembered of resources.
+#[derive(Debug)]
+pub(super) struct Source {
+    name: String,
+    place: usize,
+}
+
+/// A configured label.
+#[derive(Debug)]
+struct Dimension {
+    label: String,
+    sources: Vec<Source>,
+    join: String,
+}
+
+/// How spans become label sets.
+#[derive(Debug)]
+pub(super) struct SpanPlan {
+    pub(super) profiles: Vec<SpanProfile>,
+    dimensions: Vec<Dimension>,
+    status_message: bool,
+    target_info: bool,
+}
+
+impl Source {
+    /// The attribute `name`; resources are told to remember it.
+    pub(super) fn new(name: &str, wanted: &mut Wanted) -> Self {
+        let known = wanted.attributes.iter().position(|attribute| attribute == name);
+        let place = known.unwrap_or_else(|| {
+            wanted.attributes.push(name.to_owned());
+            wanted.attributes.len() - 1
+        });
+        Self { name: name.to_owned(), place }
+    }
+
+    /// Calls `each` with the value, if there is one: that of the resource first.
+    pub(super) fn value<R>(
+        &self,
+        resource: Option<&Known>,
+        attributes: &Attributes<'_>,
+        row: usize,
+        each: impl FnOnce(&str) -> R,
+    ) -> Option<R> {
+        match resource.and_then(|known| known.values.get(self.place)).filter(|value| !value.is_empty()) {
+            Some(value) => Some(each(value)),
+            None => attributes.find(row, &self.name).map(|value| each(&value)),
+        }
+    }
+}
+
+/// Which metrics a profile has.
+fn layout(profile: Profile, config: &GeneratorConfig) -> Layout {
+    let spans = &config.span_metrics;
+    let (calls, latency) = match profile {
+        Profile::Tempo => ("traces_spanmetrics_calls_total", "traces_spanmetrics_latency"),
+        Profile::Collector => ("traces_span_metrics_calls_total", "traces_span_metrics_duration_milliseconds"),
+    };
+    let mut counters = vec![Metric { name: calls, help: "Spans." }];
+    if profile == Profile::Tempo && spans.size {
+        counters.push(Metric { name: "traces_spanmetrics_size_total", help: "Bytes of spans." });
+    }
+    let (bounds, unit) = match profile {
+        Profile::Tempo => (Bounds::new(&spans.buckets, NS_PER_S), "seconds"),
+        Profile::Collector => (Bounds::new(&spans.buckets_ms, NS_PER_MS), "milliseconds"),
+    };
+    let histograms = vec![(Metric { name: latency, help: "Durations of spans." }, bounds, unit)];
+    Layout { counters, histograms, kind: config.histograms, is_info: false, points: config.exemplars }
+}
+
+impl SpanPlan {
+    /// The plan, and the layouts of its profiles in order.
+    pub(super) fn new(config: &GeneratorConfig, wanted: &mut Wanted) -> (Self, Vec<Arc<Layout>>) {
+        let spans: &SpanMetricsConfig = &config.span_metrics;
+        let chosen: &[Profile] = if spans.enabled { &spans.profiles } else { &[] };
+        let profiles = chosen.iter().map(|profile| match profile {
+            Profile::Tempo => SpanProfile { service: "service", has_size: spans.size, has_target: spans.target_info },
+            Profile::Collector => SpanProfile { service: "service_name", has_size: false, has_target: false },
+        });
+        let profiles: Vec<_> = profiles.collect();
+        let mut dimension = |name: &str, sources: &[String], join: &str| Dimension {
+            label: sanitized(name, &SPAN_INTRINSICS),
+            sources: sources.iter().map(|source| Source::new(source, wanted)).collect(),
+            join: join.to_owned(),
+        };
+        let mut dimensions: Vec<Dimension> =
+            spans.dimensions.iter().map(|name| dimension(name, std::slice::from_ref(name), "")).collect();
+        dimensions.extend(spans.dimension_mappings.iter().map(|m| dimension(&m.name, &m.source_labels, &m.join)));
+        let plan = Self {
+            target_info: spans.target_info && profiles.iter().any(|p| p.has_target),
+            profiles,
+            dimensions,
+            status_message: spans.status_message,
+        };
+        if plan.target_info {
+            wanted.target_info = Some(spans.target_info_excluded.clone());
+        }
+        (plan, chosen.iter().map(|profile| Arc::new(layout(*profile, config))).collect())
+    }
+
+    fn labels(&self, profile: &SpanProfile, batch: &SpanBatch<'_>, row: usize, resource: Option<&Known>, labels: &mut LabelSet) {
+        labels.clear();
+        labels.push(profile.service, batch.services.get(row));
+        labels.push("span_name", batch.names.get(row));
+        labels.push("span_kind", &kind_name(batch.kinds.value(row)));
+        labels.push("status_code", &status_name(batch.statuses.value(row)));
+        if self.status_message {
+            labels.push("status_message", batch.messages.get(row));
+        }
+        for dimension in &self.dimensions {
+            let mut joined = String::new();
+            for source in &dimension.sources {
+                source.value(resource, &batch.attributes, row, |value| {
+                    if !joined.is_empty() {
+                        joined.push_str(&dimension.join);
+                    }
+                    joined.push_str(value);
+                });
+            }
+            labels.push(&dimension.label, &joined);
+        }
+        if let Some(known) = resource.filter(|_| profile.has_target) {
+            labels.push("job", &known.job);
+            labels.push("instance", &known.instance);
+        }
+    }
+
+    /// Spans with equal keys have equal labels; without a key each one is looked up.
+    fn key(&self, batch: &SpanBatch<'_>, row: usize) -> Option<Key> {
+        self.dimensions.is_empty().then(|| Key {
+            service: batch.services.key(row),
+            name: batch.names.key(row),
+            kind: batch.kinds.value(row),
+            status: batch.statuses.value(row),
+            message: if self.status_message { batch.messages.key(row) } else { 0 },
+            resource: if self.target_info { batch.resources.value(row) } else { 0 },
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    service: i32,
+    name: i32,
+    kind: i32,
+    status: i32,
+    message: i32,
+    resource: i64,
+}
+
+/// Counts every span of `batch` in the tables of the profiles, which are in the order of [`SpanPlan::profiles`], and touches
+/// the infos of their resources.
+pub(super) fn count(
+    plan: &SpanPlan,
+    batch: &SpanBatch<'_>,
+    (tables, targets): (&mut [Entries], &mut Entries),
+    resources: &mut Resources,
+    budget: &mut Budget,
+    (moment, at): (Moment, Timestamp),
+) {
+    if tables.is_empty() {
+        return;
+    }
+    let wants_resource = plan.target_info || !plan.dimensions.is_empty();
+    let wants_size = plan.profiles.iter().any(|profile| profile.has_size);
+    let mut labels = LabelSet::default();
+    let mut known: hashbrown::HashMap<Key, usize> = hashbrown::HashMap::new();
+    // The places of each label set met in this batch, one per profile.
+    let mut places: Vec<u32> = Vec::new();
+    let mut of_resource: HashMap<i64, Option<Arc<Known>>> = HashMap::new();
+    let mut last: Option<(Key, usize)> = None;
+    for row in 0..batch.durations.values().len() {
+        let key = plan.key(batch, row);
+        let met = match (key, last) {
+            (Some(key), Some((same, at))) if key == same => Some(at),
+            (Some(key), _) => known.get(&key).copied(),
+            (None, _) => None,
+        };
+        let first = met.unwrap_or_else(|| {
+            let resource = wants_resource.then(|| {
+                let id = batch.resources.value(row);
+                of_resource
+                    .entry(id)
+                    .or_insert_with(|| {
+                        let resource = resources.get(id);
+                        if let Some(target) = resource.as_ref().and_then(|known| known.target.as_ref()) {
+                            let slot = targets.slot(target, budget, moment);
+                            targets.set_info(slot, moment.now_ms);
+                        }
+                        resource
+                    })
+                    .clone()
+            });
+            let resource = resource.flatten();
+            if key.is_none() {
+                places.clear();
+            }
+            let first = places.len();
+            for (profile, table) in plan.profiles.iter().zip(tables.iter_mut()) {
+                plan.labels(profile, batch, row, resource.as_deref(), &mut labels);
+                places.push(table.slot(&labels, budget, moment));
+            }
+            if let Some(key) = key {
+                known.insert(key, first);
+            }
+            first
+        });
+        last = key.map(|key| (key, first));
+        let latency =
+            Latency { duration_ns: batch.duration_ns(row), trace_id: batch.trace_id(row), span_id: batch.span_id(row), at };
+        let bytes = if wants_size { span_bytes(batch, row) as u64 } else { 0 };
+        for (at, (profile, table)) in plan.profiles.iter().zip(tables.iter_mut()).enumerate() {
+            let slot = places[first + at];
+            table.add_to(slot, 0, 1, moment.now_ms);
+            if profile.has_size {
+                table.add_to(slot, 1, bytes, moment.now_ms);
+            }
+            table.observe(slot, 0, &latency);
+        }
+    }
+}
+
+/// The name of a kind in OTLP; a kind that has none is its number.
+fn kind_name(kind: i32) -> std::borrow::Cow<'static, str> {
+    const NAMES: [&str; 6] = [
+        "SPAN_KIND_UNSPECIFIED",
+        "SPAN_KIND_INTERNAL",
+        "SPAN_KIND_SERVER",
+        "SPAN_KIND_CLIENT",
+        "SPAN_KIND_PRODUCER",
+        "SPAN_KIND_CONSUMER",
+    ];
+    name_of(&NAMES, kind)
+}
+
+/// The name of a status in OTLP.
+fn status_name(status: i32) -> std::borrow::Cow<'static, str> {
+    name_of(&["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"], status)
+}
+
+fn name_of(names: &[&'static str], number: i32) -> std::borrow::Cow<'static, str> {
+    match usize::try_from(number).ok().and_then(|at| names.get(at)) {
+        Some(name) => (*name).into(),
+        None => number.to_string().into(),
+    }
+}

@@ -1,0 +1,139 @@
+//! Series: leaves in partial states per partition, merged, and what happens to them.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use traceql::ast::Root;
+use traceql::eval::{self, Grid, Leaf, LeafState, Metrics, Options};
+use traceql::parse::hints::{Exemplars, Hints};
+use traceql::spans::Spans;
+
+use super::answer::{Exemplar, MetricSeries, MetricsAnswer, SearchStats};
+use super::conditions;
+use super::error::{Error, Result};
+use super::evaluate::{Work, check_length, of_language, parse, range, widened};
+use super::read::{Group, Order, Reading, each};
+use super::request::{MetricsRequest, Window};
+use super::spans::TraceSpans;
+
+/// Answers a metrics query.
+///
+/// # Errors
+/// All kinds.
+pub(super) async fn metrics(
+    work: &Work,
+    request: &MetricsRequest,
+    progress: Option<mpsc::Sender<MetricsAnswer>>,
+) -> Result<MetricsAnswer> {
+    let query = parse(&request.text)?;
+    let Root::Metrics(expr) = &query.root else {
+        return Err(Error::invalid("not a metrics query: it ends without rate(), count_over_time() or the like"));
+    };
+    let grid = grid(work, request)?;
+    let exemplars_max = exemplars(work, request, &Hints::of(&query));
+    let metrics = Metrics::new(expr, Options { exemplars_max }).map_err(of_language)?;
+    let series_max = match request.series_max {
+        0 => work.config.series_max,
+        asked => asked.min(work.config.series_max),
+    };
+    let mut answer = MetricsAnswer::default();
+    let mut states = Vec::with_capacity(metrics.leaves().len());
+    for leaf in metrics.leaves() {
+        states.push(run(work, leaf, &grid, &mut answer.stats).await?);
+        if let Some(progress) = &progress
+            && states.len() < metrics.leaves().len()
+        {
+            let _is_slow = progress.try_send(answer.clone());
+        }
+    }
+    let made = metrics.finish(states, &grid, series_max).map_err(of_language)?;
+    answer.truncated = made.truncated;
+    answer.series = made.series.into_iter().map(series).collect();
+    Ok(answer)
+}
+
+fn grid(work: &Work, request: &MetricsRequest) -> Result<Grid> {
+    let (start_ns, end_ns) = (request.start_ns, request.end_ns);
+    if end_ns < start_ns {
+        return Err(Error::invalid("end is before start"));
+    }
+    check_length(Some(Window { start_ns, end_ns }), work.config.metrics_length_max, "traceql.metrics_length_max")?;
+    let grid = match (request.instant, request.step_ns) {
+        (true, _) => Grid::instant(start_ns, end_ns),
+        (false, 0) => Grid::range(start_ns, end_ns, Grid::default_step_ns(start_ns, end_ns)),
+        (false, step_ns) if step_ns < 0 => return Err(Error::invalid("step is not longer than nothing")),
+        (false, step_ns) => Grid::range(start_ns, end_ns, step_ns),
+    };
+    let (steps, most) = (grid.len() as u64, work.config.steps_max);
+    if steps > most {
+        let message = format!("{steps} steps exceed the limit of {most} (traceql.steps_max); ask for a longer step");
+        return Err(Error::Limit { name: "traceql.steps_max", message });
+    }
+    Ok(grid)
+}
+
+fn exemplars(work: &Work, request: &MetricsRequest, hints: &Hints) -> usize {
+    let asked = match hints.exemplars {
+        Some(Exemplars::Off) => 0,
+        Some(Exemplars::Most(most)) => most.min(request.exemplars.max(most)),
+        _ => request.exemplars,
+    };
+    if request.instant { 0 } else { asked.min(work.config.exemplars_max) }
+}
+
+/// The state of one leaf over all spans.
+async fn run(work: &Work, leaf: &Leaf, grid: &Grid, stats: &mut SearchStats) -> Result<LeafState> {
+    let (after_ns, until_ns) = grid.window_ns();
+    let counted = range(after_ns.saturating_add(1), until_ns);
+    let needs = leaf.needs();
+    // Spans beyond the window count for nothing, but a trace may be told by them.
+    let time = if needs.whole_trace { widened(counted) } else { counted };
+    let shape = work.shape(leaf.slots().fields(), leaf.needs_all(), time).await?;
+    let predicate = match needs.whole_trace {
+        true => Some(Default::default()),
+        false => conditions::predicate(leaf.conditions(), &shape.resources),
+    };
+    let Some(predicate) = predicate else { return Ok(leaf.state(grid)) };
+    let more: &[&str] = if needs.structure { &["span_id", "parent_span_id", "kind"] } else { &[] };
+    let order = if needs.whole_trace { Order::ByTrace } else { Order::AsTheyLie };
+    let reading = Arc::new(Reading::plan(work, shape, more, time, predicate)?.ordered(order));
+    let part = |work: Work, reading: Arc<Reading>, at, of| {
+        let mut state = leaf.state(grid);
+        async move {
+            let (mut traces, mut spans_seen, mut traces_seen) = (reading.traces(&work, at, of)?, 0, 0);
+            while let Some(group) = traces.next().await? {
+                work.check()?;
+                let mut take = |spans: TraceSpans| {
+                    spans_seen += spans.len() as u64;
+                    traces_seen += spans.traces();
+                    state.evaluate(&spans).map_err(of_language)
+                };
+                match group {
+                    Group::Trace(spans) => take(spans)?,
+                    // Spans that are judged one by one are judged at once.
+                    Group::Run(batch, rows) if !needs.whole_trace => take(TraceSpans::of_rows(&batch, rows))?,
+                    Group::Run(batch, rows) => each(&batch, rows, take)?,
+                }
+                traces.hold(state.memory())?;
+            }
+            Ok((state, traces_seen, spans_seen))
+        }
+    };
+    let mut all = leaf.state(grid);
+    for (state, traces, spans) in work.each(&reading, part).await? {
+        all.merge(state).map_err(of_language)?;
+        (stats.traces, stats.spans) = (stats.traces + traces, stats.spans + spans);
+    }
+    stats.add(&reading);
+    Ok(all)
+}
+
+fn series(series: eval::Series) -> MetricSeries {
+    let exemplar =
+        |exemplar: eval::Exemplar| Exemplar { labels: exemplar.labels, value: exemplar.value, time_ms: exemplar.time_ms };
+    MetricSeries {
+        labels: series.labels,
+        samples: series.samples,
+        exemplars: series.exemplars.into_iter().map(exemplar).collect(),
+    }
+}

@@ -1,0 +1,112 @@
+//! `compare({filter})`: how often each value of each attribute comes with the spans that the filter selects, and with the others.
+//!
+//! ```text
+//! span ─► filter, window ─► selection or baseline ─► every attribute of the span: count of (side, attribute, value) and of (side, attribute)
+//! ```
+
+use std::collections::BTreeMap;
+
+use super::row::Row;
+use super::table::Table;
+use crate::eval::error::Result;
+use crate::eval::key::Key;
+use crate::eval::program::{At, Test};
+use crate::spans::Spans;
+use crate::value::Value;
+
+/// Values of one attribute on one side that are told apart. With more, the attribute is said to have too many.
+const VALUES_MAX: usize = 10_000;
+
+/// What is compared.
+#[derive(Debug)]
+pub(super) struct Compare {
+    pub(super) filter: Test,
+    /// Values per attribute that are returned, the most frequent ones.
+    pub(super) top: usize,
+    /// Spans that start before the second and not before the first may be selected.
+    pub(super) window: Option<(i64, i64)>,
+}
+
+impl Compare {
+    /// Counts a span: `count` is told every series that it adds one to.
+    pub(super) fn push(&self, spans: &dyn Spans, row: usize, table: &mut Table, mut count: impl FnMut(u32)) -> Result<()> {
+        let start_ns = spans.start_ns(row);
+        let is_selected =
+            self.window.is_none_or(|(from, until)| (from..until).contains(&start_ns)) && self.filter.holds(At::span(spans, row));
+        let side = Value::Bool(is_selected);
+        let mut counted = Ok(());
+        spans.all(row, &mut |name, value| {
+            if counted.is_ok() {
+                counted = one(&side, name, &value, table, &mut count);
+            }
+        });
+        counted
+    }
+
+    /// More rows than [`Compare::rows`] makes of `table`.
+    pub(super) fn rows_max(&self, table: &Table) -> usize {
+        let attributes = table.keys().iter().filter(|key| key.last() == Some(&Key::Nil)).count();
+        attributes.saturating_mul(self.top.saturating_add(1))
+    }
+
+    /// The answer. `counts` are those of the table's series by bucket.
+    pub(super) fn rows(&self, table: &Table, counts: &[Vec<(u32, f64)>], len: usize) -> Vec<Row> {
+        let mut attributes: BTreeMap<(bool, &str), Attribute<'_>> = BTreeMap::new();
+        for (series, key) in table.keys().iter().enumerate() {
+            let [Key::Bool(side), Key::Str(name), value] = &key[..] else { continue };
+            let attribute = attributes.entry((*side, name)).or_default();
+            match value {
+                Key::Nil => attribute.total = Some(series),
+                value => attribute.values.push((value, series)),
+            }
+        }
+        let mut rows = Vec::new();
+        for ((side, name), Attribute { total, mut values }) in attributes {
+            let side = if side { "selection" } else { "baseline" };
+            let mut row = |meta: &[(&str, &str)], value: Value<'static>, series: Option<usize>| {
+                let mut labels: Vec<_> =
+                    meta.iter().map(|(n, v)| ((*n).to_owned(), Value::Str((*v).to_owned().into()))).collect();
+                labels.push((name.to_owned(), value));
+                let mut values = vec![0.0; len];
+                series.into_iter().flat_map(|series| &counts[series]).for_each(|(bucket, n)| values[*bucket as usize] = *n);
+                rows.push(Row { labels, values, exemplars: Vec::new() });
+            };
+            row(&[("__meta_type", &format!("{side}_total"))], Value::Nil, total);
+            if values.len() > VALUES_MAX {
+                row(&[("__meta_type", side), ("__meta_error", "__too_many_values__")], Value::Nil, None);
+                continue;
+            }
+            let sum = |series: usize| counts[series].iter().map(|(_, n)| *n as u64).sum::<u64>();
+            values.sort_by_cached_key(|(value, series)| (std::cmp::Reverse(sum(*series)), *value));
+            for (value, series) in values.into_iter().take(self.top) {
+                row(&[("__meta_type", side)], Value::from(value), Some(series));
+            }
+        }
+        rows
+    }
+}
+
+/// The series of one attribute on one side.
+#[derive(Default)]
+struct Attribute<'a> {
+    total: Option<usize>,
+    values: Vec<(&'a Key, usize)>,
+}
+
+/// Counts an attribute of a span: once, and each of its values once.
+fn one(side: &Value<'_>, name: &str, value: &Value<'_>, table: &mut Table, count: &mut impl FnMut(u32)) -> Result<()> {
+    if *value == Value::Nil {
+        return Ok(());
+    }
+    count(table.series(&[side.clone(), Value::text(name), Value::Nil])?);
+    match value {
+        Value::List(elements) => {
+            let is_first = |at: &usize| !elements[..*at].contains(&elements[*at]);
+            for at in (0..elements.len()).filter(is_first) {
+                count(table.series(&[side.clone(), Value::text(name), elements[at].borrowed()])?);
+            }
+        }
+        value => count(table.series(&[side.clone(), Value::text(name), value.borrowed()])?),
+    }
+    Ok(())
+}

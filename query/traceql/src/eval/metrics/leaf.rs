@@ -1,0 +1,256 @@
+//! A first stage of metrics: which spans count, into which series, by how much.
+
+use std::sync::Arc;
+
+use super::cell::Cells;
+use super::compare::Compare;
+use super::exemplar::{Exemplars, Ids};
+use super::grid::Grid;
+use super::table::Table;
+use super::{COMPARED_MAX, Options, SERIES_MAX};
+use crate::ast::{AggregateFunction, Field, FieldName, Intrinsic, MetricsFunction, Pipeline, Spelling};
+use crate::eval::conditions::Conditions;
+use crate::eval::error::Result;
+use crate::eval::names;
+use crate::eval::program::value_of;
+use crate::eval::search::{Needs, Search};
+use crate::spans::{Reference, Slots, Source, Spans};
+use crate::value::Value;
+
+/// A pipeline and what is measured of its spans. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Leaf {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    search: Search,
+    pub(super) function: Function,
+    pub(super) by: Vec<By>,
+    ids: Option<Ids>,
+    options: Options,
+}
+
+/// A label and where its values come from.
+#[derive(Debug)]
+pub(super) struct By {
+    pub(super) label: String,
+    of: Reference,
+    /// Whether the name of an event is asked for: a span without any has an empty one, as in Tempo.
+    is_event_name: bool,
+}
+
+impl By {
+    fn value<'a>(&self, spans: &'a dyn Spans, row: usize) -> Value<'a> {
+        let value = match self.of.source {
+            // Of several events or links the first tells the group, as in Tempo.
+            Source::Event | Source::Link if !self.of.parent => {
+                let mut items = (0..spans.items(self.of.source, row)).map(|item| spans.item(self.of.slot, row, item));
+                items.find(|value| *value != Value::Nil).unwrap_or(Value::Nil)
+            }
+            _ => value_of(spans, self.of, row),
+        };
+        if self.is_event_name && value == Value::Nil { Value::text("") } else { value }
+    }
+}
+
+/// What is measured.
+#[derive(Debug)]
+pub(super) enum Function {
+    Rate,
+    Count,
+    OverTime(AggregateFunction, Reference),
+    Quantile(Reference, Vec<f64>),
+    Histogram(Reference),
+    Compare(Compare),
+}
+
+impl Leaf {
+    pub(super) fn new(pipeline: &Pipeline, function: &MetricsFunction, options: Options) -> Result<Self> {
+        let mut search = Search::of_spans(pipeline)?;
+        let (function, by) = match function {
+            MetricsFunction::Rate { by } => (Function::Rate, &by[..]),
+            MetricsFunction::Count { by } => (Function::Count, &by[..]),
+            MetricsFunction::OverTime { function, of, by } => (Function::OverTime(*function, search.reference(of)?), &by[..]),
+            MetricsFunction::Quantile { of, quantiles, by } => {
+                (Function::Quantile(search.reference(of)?, quantiles.clone()), &by[..])
+            }
+            MetricsFunction::Histogram { of, by } => (Function::Histogram(search.reference(of)?), &by[..]),
+            MetricsFunction::Compare { filter, top, window } => {
+                let filter = search.test(filter)?;
+                search.needs_all();
+                (Function::Compare(Compare { filter, top: *top, window: *window }), &[][..])
+            }
+        };
+        let label = |field: &Field| {
+            let is_event_name = matches!(field.name, FieldName::Intrinsic(Intrinsic::EventName, _));
+            Ok(By { label: names::field_label(field), of: search.reference(field)?, is_event_name })
+        };
+        let by = by.iter().map(label).collect::<Result<_>>()?;
+        let mut id = |intrinsic| {
+            let name = FieldName::Intrinsic(intrinsic, Spelling::Scoped);
+            search.reference(&Field { parent: false, name })
+        };
+        let ids = match options.exemplars_max {
+            0 => None,
+            _ => Some(Ids { trace: id(Intrinsic::TraceId)?, span: id(Intrinsic::SpanId)? }),
+        };
+        Ok(Self { inner: Arc::new(Inner { search, function, by, ids, options }) })
+    }
+
+    /// Which spans count.
+    pub fn search(&self) -> &Search {
+        &self.inner.search
+    }
+
+    /// The fields that it asks for: of filters, groups, what is measured, and ids when there are exemplars.
+    pub fn slots(&self) -> &Slots {
+        self.inner.search.slots()
+    }
+
+    /// What it needs beyond them.
+    pub fn needs(&self) -> Needs {
+        self.inner.search.needs()
+    }
+
+    /// What spans have to satisfy, as of [`Search::conditions`].
+    pub fn conditions(&self) -> &[Conditions] {
+        self.inner.search.conditions()
+    }
+
+    /// Whether [`Spans::all`] is asked.
+    pub fn needs_all(&self) -> bool {
+        matches!(self.inner.function, Function::Compare(_))
+    }
+
+    /// Nothing seen yet. Spans that start outside of `grid` will not count.
+    pub fn state(&self, grid: &Grid) -> LeafState {
+        let limit = if self.needs_all() { COMPARED_MAX } else { SERIES_MAX };
+        let cells = match &self.inner.function {
+            Function::OverTime(function, _) => Cells::of(*function),
+            Function::Quantile(..) => Cells::sketches(),
+            _ => Cells::of(AggregateFunction::Count),
+        };
+        LeafState {
+            leaf: Arc::clone(&self.inner),
+            grid: *grid,
+            table: Table::new(limit),
+            cells,
+            exemplars: Exemplars::new(self.inner.options.exemplars_max),
+            heap_bytes: 0,
+        }
+    }
+}
+
+/// What a leaf has seen.
+#[derive(Debug, Clone)]
+pub struct LeafState {
+    pub(super) leaf: Arc<Inner>,
+    pub(super) grid: Grid,
+    pub(super) table: Table,
+    pub(super) cells: Cells,
+    pub(super) exemplars: Exemplars,
+    heap_bytes: usize,
+}
+
+impl LeafState {
+    /// Evaluates the leaf's search over the spans of one trace and counts what it selects.
+    ///
+    /// # Errors
+    /// As of [`LeafState::push`].
+    pub fn evaluate(&mut self, spans: &dyn Spans) -> Result<()> {
+        let leaf = Arc::clone(&self.leaf);
+        leaf.search.evaluate(spans)?.iter().try_for_each(|spanset| self.push(spans, &spanset.rows))
+    }
+
+    /// Counts spans that were selected, each once.
+    ///
+    /// # Errors
+    /// [`crate::eval::Error::TooManySeries`].
+    pub fn push(&mut self, spans: &dyn Spans, rows: &[usize]) -> Result<()> {
+        let leaf = Arc::clone(&self.leaf);
+        let mut values: Vec<Value<'_>> = Vec::with_capacity(leaf.by.len() + 1);
+        for row in rows.iter().copied() {
+            let Some(bucket) = self.grid.bucket(spans.start_ns(row)).and_then(|bucket| u32::try_from(bucket).ok()) else {
+                continue;
+            };
+            let measured = match &leaf.function {
+                Function::Rate | Function::Count => Some(Measured::COUNTED),
+                Function::OverTime(_, of) | Function::Quantile(of, _) => number(&value_of(spans, *of, row)),
+                Function::Histogram(of) => power_of_two(&value_of(spans, *of, row)),
+                Function::Compare(compare) => {
+                    compare.push(spans, row, &mut self.table, |series| {
+                        self.heap_bytes += self.cells.add((series, bucket), f64::NAN);
+                    })?;
+                    None
+                }
+            };
+            let Some(measured) = measured else { continue };
+            values.clear();
+            values.extend(leaf.by.iter().map(|by| by.value(spans, row)));
+            values.extend(measured.bucket.map(Value::Float));
+            let series = self.table.series(&values)?;
+            self.heap_bytes += self.cells.add((series, bucket), measured.value);
+            if let Some(ids) = leaf.ids {
+                self.exemplars.offer(ids, (spans, row), (series, &values), measured.value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what another state of the same leaf and grid has seen. Order and parts do not matter.
+    ///
+    /// # Errors
+    /// [`crate::eval::Error::TooManySeries`].
+    pub fn merge(&mut self, other: Self) -> Result<()> {
+        debug_assert!(self.grid == other.grid, "states of one query have one grid");
+        let series = self.table.merge(&other.table)?;
+        self.heap_bytes += self.cells.merge(other.cells, &series);
+        self.exemplars.merge(other.exemplars, &series);
+        Ok(())
+    }
+
+    /// Bytes that it holds, about.
+    pub fn memory(&self) -> usize {
+        self.table.bytes() + self.cells.table_bytes() + self.exemplars.bytes() + self.heap_bytes
+    }
+
+    /// How many series there are so far; more than the answer will have for comparisons, fewer for quantiles.
+    pub fn series(&self) -> usize {
+        self.table.len()
+    }
+}
+
+/// What a span adds.
+struct Measured {
+    value: f64,
+    /// The end of the bucket of values that it falls into.
+    bucket: Option<f64>,
+}
+
+impl Measured {
+    const COUNTED: Self = Self { value: f64::NAN, bucket: None };
+}
+
+/// A number as it is aggregated: durations in seconds.
+fn number(value: &Value<'_>) -> Option<Measured> {
+    let value = match value {
+        Value::Int(v) => *v as f64,
+        Value::Duration(v) => *v as f64 / 1e9,
+        Value::Float(v) if !v.is_nan() => *v,
+        _ => return None,
+    };
+    Some(Measured { value, bucket: None })
+}
+
+/// A number and the next power of two, of durations that of their nanoseconds, as seconds. What is not positive has none, as in Tempo.
+fn power_of_two(value: &Value<'_>) -> Option<Measured> {
+    let (number, unit) = match value {
+        Value::Int(v) => (*v as f64, 1.0),
+        Value::Duration(v) => (*v as f64, 1e9),
+        Value::Float(v) if v.is_finite() => (*v, 1.0),
+        _ => return None,
+    };
+    (number > 0.0).then(|| Measured { value: number / unit, bucket: Some(number.log2().ceil().exp2() / unit) })
+}

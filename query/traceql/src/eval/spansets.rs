@@ -1,0 +1,62 @@
+//! Spansets of one trace: filters and what combines them.
+
+use super::error::Result;
+use super::program::{At, Test};
+use super::search::{Compiler, Run, Stage};
+use super::structural;
+use crate::ast::{self, SpansetOp};
+
+/// A compiled expression of spansets. Rows ascend, going in and coming out.
+#[derive(Debug, Clone)]
+pub(super) enum Spansets {
+    Filter(Test),
+    Binary { op: SpansetOp, left: Box<Spansets>, right: Box<Spansets> },
+    Pipeline(Vec<Stage>),
+}
+
+impl Spansets {
+    pub(super) fn new(spansets: &ast::Spansets, compiler: &mut Compiler) -> Result<Self> {
+        compiler.deeper(|compiler| {
+            Ok(match spansets {
+                ast::Spansets::Filter(expr) => Self::Filter(compiler.test(expr)?),
+                ast::Spansets::Binary { op, left, right } => {
+                    if let SpansetOp::Structural(..) = op {
+                        compiler.needs_structure();
+                    }
+                    let (left, right) = (Box::new(Self::new(left, compiler)?), Box::new(Self::new(right, compiler)?));
+                    Self::Binary { op: *op, left, right }
+                }
+                ast::Spansets::Pipeline(pipeline) => Self::Pipeline(compiler.stages(pipeline)?),
+            })
+        })
+    }
+
+    /// Whether each span can be judged by itself.
+    pub(super) fn is_of_single_spans(&self) -> bool {
+        match self {
+            Self::Filter(_) => true,
+            Self::Binary { op: SpansetOp::Union, left, right } => left.is_of_single_spans() && right.is_of_single_spans(),
+            Self::Binary { .. } | Self::Pipeline(_) => false,
+        }
+    }
+
+    /// The spans of `rows` that are selected.
+    pub(super) fn select(&self, run: &Run<'_>, rows: &[usize]) -> Vec<usize> {
+        match self {
+            Self::Filter(test) => rows.iter().copied().filter(|row| test.holds(At::span(run.spans, *row))).collect(),
+            Self::Pipeline(stages) => run.rows_of(stages, rows),
+            Self::Binary { op, left, right } => {
+                let left = left.select(run, rows);
+                if left.is_empty() && *op == SpansetOp::And {
+                    return left;
+                }
+                let right = right.select(run, rows);
+                match op {
+                    SpansetOp::And if right.is_empty() => right,
+                    SpansetOp::And | SpansetOp::Union => structural::union(&left, &right),
+                    SpansetOp::Structural(relation, form) => structural::apply(*relation, *form, run.tree(), &left, &right),
+                }
+            }
+        }
+    }
+}

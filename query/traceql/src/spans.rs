@@ -1,0 +1,135 @@
+//! What an evaluation asks of spans, wherever they are stored.
+//!
+//! ```text
+//! query ─► [`Slots`]: every field it names, numbered       storage ─► columns per slot ─► [`Spans`]: slot, row ► value
+//! ```
+//! A field is resolved once per query to a slot, and by storage once per batch to columns, not once per span.
+
+use crate::ast::{Field, FieldName, Intrinsic, Scope};
+use crate::value::Value;
+
+/// A field of a query by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(pub u16);
+
+/// The fields that a query names, each once. What the structure of a trace tells (nested sets, children, parents) and what a trace
+/// as a whole tells (duration, root) is here too; [`Source::of`] says which is which.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Slots {
+    fields: Vec<FieldName>,
+}
+
+impl Slots {
+    /// The slot of `field`, new or known.
+    pub fn slot(&mut self, field: &FieldName) -> Slot {
+        let known = self.fields.iter().position(|f| same(f, field));
+        let at = known.unwrap_or_else(|| {
+            self.fields.push(field.clone());
+            self.fields.len() - 1
+        });
+        Slot(u16::try_from(at).unwrap_or(u16::MAX))
+    }
+
+    /// The fields in the order of their slots.
+    pub fn fields(&self) -> &[FieldName] {
+        &self.fields
+    }
+}
+
+/// Fields that differ in spelling only are one.
+fn same(a: &FieldName, b: &FieldName) -> bool {
+    match (a, b) {
+        (FieldName::Intrinsic(a, _), FieldName::Intrinsic(b, _)) => a == b,
+        (a, b) => a == b,
+    }
+}
+
+/// Where the value of a field comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// Of the span: one value per row.
+    Row,
+    /// Of each of its events.
+    Event,
+    /// Of each of its links.
+    Link,
+    /// Of the trace's structure or of the trace as a whole: known once all of its spans are.
+    Trace,
+}
+
+impl Source {
+    /// That of `field`.
+    pub fn of(field: &FieldName) -> Self {
+        match field {
+            FieldName::Attribute(Scope::Event, _) => Self::Event,
+            FieldName::Attribute(Scope::Link, _) => Self::Link,
+            FieldName::Attribute(..) => Self::Row,
+            FieldName::Intrinsic(intrinsic, _) => match intrinsic {
+                Intrinsic::EventName | Intrinsic::EventTimeSinceStart => Self::Event,
+                Intrinsic::LinkTraceId | Intrinsic::LinkSpanId => Self::Link,
+                Intrinsic::NestedSetLeft
+                | Intrinsic::NestedSetRight
+                | Intrinsic::NestedSetParent
+                | Intrinsic::ChildCount
+                | Intrinsic::TraceDuration
+                | Intrinsic::RootName
+                | Intrinsic::RootService => Self::Trace,
+                _ => Self::Row,
+            },
+        }
+    }
+}
+
+/// Spans by row.
+///
+/// Rows are numbered from 0. In an evaluation of a trace all rows are spans of that trace; filters alone may see any spans.
+pub trait Spans {
+    /// How many rows.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value of a field whose source is [`Source::Row`] or [`Source::Trace`]; [`Value::Nil`] when the span has none. Ids are lower-case hex; a
+    /// parent id that is not there is empty text. Of `.x` the span's value hides the resource's.
+    fn value(&self, slot: Slot, row: usize) -> Value<'_>;
+
+    /// How many events (or links) a span has.
+    fn items(&self, source: Source, row: usize) -> usize;
+
+    /// The value of a field of one event (or link).
+    fn item(&self, slot: Slot, row: usize, item: usize) -> Value<'_>;
+
+    /// The start of a span, nanoseconds since the epoch.
+    fn start_ns(&self, row: usize) -> i64;
+
+    /// Its length, nanoseconds.
+    fn duration_ns(&self, row: usize) -> i64;
+
+    /// The row of a span's parent in its trace, `None` for roots, spans whose parent is not there, and when structure is not known.
+    fn parent(&self, row: usize) -> Option<usize>;
+
+    /// Every attribute and the usual intrinsics of a span (name, status, kind, ...), for `compare()`: name as TraceQL writes it (`span.x`,
+    /// `resource.y`, `name`) and value.
+    fn all(&self, row: usize, take: &mut dyn FnMut(&str, Value<'_>));
+}
+
+/// A field as an evaluation uses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reference {
+    /// Which.
+    pub slot: Slot,
+    /// Where from.
+    pub source: Source,
+    /// Of the parent.
+    pub parent: bool,
+}
+
+impl Slots {
+    /// `field` as an evaluation uses it.
+    pub fn reference(&mut self, field: &Field) -> Reference {
+        Reference { slot: self.slot(&field.name), source: Source::of(&field.name), parent: field.parent }
+    }
+}

@@ -1,0 +1,56 @@
+//! From a statement of a session to the request that the engine knows.
+
+use std::sync::Arc;
+
+use datafusion::common::ParamValues;
+
+use super::catalog::Extras;
+use super::session::Session;
+use crate::engine::SqlRequest;
+
+/// Schemas that names without one may belong to.
+const SCHEMAS: [&str; 4] = ["public", "system", "pg_catalog", "information_schema"];
+
+impl Session {
+    /// The request for `text` with the session's settings as they are now.
+    pub(super) fn request(&self, text: String, params: Option<ParamValues>) -> SqlRequest {
+        let settings = self.settings.lock().clone();
+        let schema = settings.get("search_path").and_then(|path| first_schema(&path));
+        let timeout = settings.timeout;
+        let extras = Extras {
+            database: self.database.clone(),
+            user: self.user.clone(),
+            names: Arc::clone(&self.names),
+            pg_catalog: Arc::clone(&self.pg_catalog),
+            settings,
+        };
+        SqlRequest {
+            text,
+            params,
+            timeout,
+            schema,
+            flight: Some(self.flight),
+            extras: Some(Arc::new(extras)),
+            ..SqlRequest::default()
+        }
+    }
+}
+
+/// The first schema of `search_path` that there is; names have one schema, not a path.
+fn first_schema(path: &str) -> Option<String> {
+    let names = path.split(',').map(|name| name.trim().trim_matches(['"', '\'']));
+    names.into_iter().find(|name| SCHEMAS.contains(name)).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_known_schema_counts() {
+        assert_eq!(first_schema("\"$user\", public").as_deref(), Some("public"));
+        assert_eq!(first_schema("system,public").as_deref(), Some("system"));
+        assert_eq!(first_schema("mine"), None);
+        assert_eq!(first_schema(""), None);
+    }
+}

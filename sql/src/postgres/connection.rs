@@ -1,0 +1,200 @@
+//! One connection: from the request for encryption, which is declined, to the last message.
+
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{FutureExt, SinkExt, StreamExt};
+use pgwire::api::{ClientInfo, DefaultClient, NoopHandler, PgWireConnectionState};
+use pgwire::error::{ErrorInfo, PgWireError};
+use pgwire::messages::PgWireFrontendMessage;
+use pgwire::tokio::server::{PgWireMessageServerCodec, process_error, process_message};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio_util::codec::Framed;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Postgres;
+use super::cancel::Canceller;
+use super::errors::{failed, fatal};
+use super::extended::{Extended, Prepared};
+use super::simple::Simple;
+use super::startup::Startup;
+use super::statements::Todo;
+use super::wire::{self, Wire};
+use crate::error::Error;
+
+/// A client must have been let in by then.
+const STARTUP_MAX: Duration = Duration::from_secs(20);
+/// Between two looks for the rest of a request for encryption.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A request for encryption: eight bytes, of which the last four are one of these.
+const SSL: u32 = 80_877_103;
+const GSS: u32 = 80_877_104;
+
+type Socket = Framed<Wire, PgWireMessageServerCodec<Arc<Prepared>>>;
+
+struct Handlers {
+    startup: Arc<Startup>,
+    simple: Arc<Simple>,
+    extended: Arc<Extended>,
+    cancel: Arc<Canceller>,
+}
+
+/// What to do after a message.
+enum Next {
+    Message,
+    Close,
+}
+
+impl Postgres {
+    /// Serves one connection until its client leaves, or until `stop`: then at once, or after the message that it is at.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub async fn serve(self: Arc<Self>, stream: TcpStream, stop: CancellationToken) -> io::Result<()> {
+        let served = AssertUnwindSafe(self.talk(stream, stop)).catch_unwind();
+        served.await.unwrap_or_else(|_| {
+            tracing::error!("a handler of the Postgres protocol panicked; this is a bug");
+            Ok(())
+        })
+    }
+
+    async fn talk(self: Arc<Self>, mut stream: TcpStream, stop: CancellationToken) -> io::Result<()> {
+        // Answers are written whole; waiting for more to send with them only adds latency.
+        stream.set_nodelay(true)?;
+        let address = stream.peer_addr()?;
+        let deadline = tokio::time::Instant::now() + STARTUP_MAX;
+        let declined = tokio::select! {
+            declined = tokio::time::timeout_at(deadline, decline_encryption(&mut stream)) => declined,
+            () = stop.cancelled() => return Ok(()),
+        };
+        if !matches!(declined, Ok(Ok(true))) {
+            return Ok(());
+        }
+        let stream = Arc::new(stream);
+        let (wire, known) = Wire::new(Arc::clone(&stream));
+        let mut socket = Framed::new(wire, PgWireMessageServerCodec::new(DefaultClient::new(address, false)));
+        socket.set_state(PgWireConnectionState::AwaitingStartup);
+        let handlers = Handlers {
+            startup: Arc::new(Startup { postgres: Arc::clone(&self), known }),
+            simple: Arc::new(Simple(Arc::clone(&self))),
+            extended: Arc::new(Extended::new(Arc::clone(&self))),
+            cancel: Arc::new(Canceller { engine: Arc::clone(&self.engine), keys: Arc::clone(&self.cancel) }),
+        };
+        loop {
+            let stranger = is_stranger(&socket);
+            let message = tokio::select! {
+                // pgwire's decoder panics at some messages that are shorter than what they say is in them.
+                message = AssertUnwindSafe(socket.next()).catch_unwind() => {
+                    message.unwrap_or_else(|_| Some(Err(fatal("08P01", "message is shorter than what it says is in it"))))
+                }
+                () = tokio::time::sleep_until(deadline), if stranger => None,
+                () = stop.cancelled() => {
+                    let ended = fatal("57P01", "terminating connection due to administrator command");
+                    return process_error(&mut socket, ended, false).await;
+                }
+            };
+            let next = match message {
+                None => return Ok(()),
+                Some(Ok(message)) => tokio::select! {
+                    next = handlers.answer(&mut socket, message) => next?,
+                    () = wire::gone(&stream) => return Ok(()),
+                },
+                Some(Err(error)) => tell(&mut socket, unreadable(error), false).await?,
+            };
+            if matches!(next, Next::Close) {
+                return socket.close().await;
+            }
+        }
+    }
+
+    /// The statements of `text`. It is read where queries run: long texts take their time.
+    pub(super) async fn read(self: &Arc<Self>, text: String) -> Result<Vec<Todo>, PgWireError> {
+        let postgres = Arc::clone(self);
+        let reading = AbortOnDropHandle::new(self.engine.runtime.spawn(async move { postgres.rewriter.read(&text) }));
+        let read = reading.await.unwrap_or_else(|_| {
+            let id = self.engine.engine().env().new_uuid();
+            tracing::error!(query = %id, "the task that reads a statement died; this is a bug");
+            Err(Error::Internal { id, message: "the task that reads a statement died".to_owned() })
+        });
+        read.map_err(|e| failed(&e))
+    }
+}
+
+impl Handlers {
+    async fn answer(&self, socket: &mut Socket, message: PgWireFrontendMessage) -> io::Result<Next> {
+        if matches!(message, PgWireFrontendMessage::Terminate(_)) {
+            return Ok(Next::Close);
+        }
+        let once = matches!(message, PgWireFrontendMessage::CancelRequest(_));
+        let extended = message.is_extended_query();
+        let answered = process_message(
+            message,
+            socket,
+            Arc::clone(&self.startup),
+            Arc::clone(&self.simple),
+            Arc::clone(&self.extended),
+            Arc::new(NoopHandler),
+            Arc::clone(&self.cancel),
+        );
+        match answered.await {
+            Ok(()) if once => Ok(Next::Close),
+            Ok(()) => Ok(Next::Message),
+            Err(error) => tell(socket, error, extended).await,
+        }
+    }
+}
+
+/// Tells the client of an error; a fatal one ends the session, and so does every one before it has begun.
+async fn tell(socket: &mut Socket, error: PgWireError, extended: bool) -> io::Result<Next> {
+    let mut told = ErrorInfo::from(error);
+    if is_stranger(socket) {
+        told.severity = "FATAL".to_owned();
+    }
+    tracing::debug!(code = told.code, message = told.message, "Postgres session is told of an error");
+    let next = if told.is_fatal() { Next::Close } else { Next::Message };
+    process_error(socket, PgWireError::UserError(Box::new(told)), extended).await?;
+    Ok(next)
+}
+
+/// What is said of bytes that are no message.
+fn unreadable(error: PgWireError) -> PgWireError {
+    match error {
+        PgWireError::IoError(error) if error.kind() == io::ErrorKind::InvalidData => fatal("08P01", error.to_string()),
+        error => {
+            let told = ErrorInfo::from(error);
+            fatal("08P01", told.message)
+        }
+    }
+}
+
+fn is_stranger(socket: &Socket) -> bool {
+    matches!(socket.state(), PgWireConnectionState::AwaitingStartup | PgWireConnectionState::AuthenticationInProgress)
+}
+
+/// Answers that there is no encryption, as often as it is asked for; false if the client does not begin with anything of this protocol.
+async fn decline_encryption(stream: &mut TcpStream) -> io::Result<bool> {
+    for _ in 0..3 {
+        let mut head = [0; 8];
+        let seen = loop {
+            match stream.peek(&mut head).await? {
+                0 => return Ok(false),
+                // TLS without asking first.
+                _ if head[0] == 0x16 => return Ok(false),
+                8 => break head,
+                _ => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        };
+        let code = u32::from_be_bytes([seen[4], seen[5], seen[6], seen[7]]);
+        if seen[..4] != [0, 0, 0, 8] || !matches!(code, SSL | GSS) {
+            return Ok(true);
+        }
+        stream.read_exact(&mut head).await?;
+        tokio::io::AsyncWriteExt::write_all(stream, b"N").await?;
+    }
+    Ok(false)
+}

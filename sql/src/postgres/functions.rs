@@ -1,0 +1,187 @@
+//! Functions of Postgres that clients call before they ask for anything: who and where they are, what a setting is, what an oid means.
+//!
+//! Most are datafusion-pg-catalog's. Ours are those that depend on the session, and those whose answer is always that there is nothing.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+};
+use datafusion::prelude::create_udf;
+use datafusion_pg_catalog::pg_catalog::{
+    array_bounds_udf, create_current_database_udf, create_current_schema_udf, create_current_schemas_udf,
+    create_pg_backend_pid_udf, create_pg_encoding_to_char_udf, create_pg_get_constraintdef,
+    create_pg_get_partition_ancestors_udf, create_pg_get_partkeydef_udf, create_pg_get_statisticsobjdef_columns_udf,
+    create_pg_get_userbyid_udf, create_pg_relation_is_publishable_udf, create_pg_relation_size_udf, create_pg_stat_get_numscans,
+    create_pg_table_is_visible, create_pg_total_relation_size_udf, format_type, has_privilege_udf, pg_get_expr_udf,
+    quote_ident_udf,
+};
+
+use super::settings::{SERVER_VERSION, Settings};
+
+/// Functions about privileges: everybody who is let in may read.
+const PRIVILEGES: [&str; 4] =
+    ["has_table_privilege", "has_schema_privilege", "has_database_privilege", "has_any_column_privilege"];
+
+/// Functions about things that there are none of, such as comments, views, indexes: null, whatever they are asked.
+const NOTHING: [&str; 13] = [
+    "col_description",
+    "obj_description",
+    "pg_advisory_unlock_all",
+    "pg_get_functiondef",
+    "pg_get_indexdef",
+    "pg_get_ruledef",
+    "pg_get_serial_sequence",
+    "pg_get_triggerdef",
+    "pg_get_viewdef",
+    "pg_size_pretty",
+    "pg_table_size",
+    "pg_tablespace_location",
+    "shobj_description",
+];
+
+/// Functions about what the search path hides: nothing.
+const VISIBLE: [&str; 3] = ["pg_function_is_visible", "pg_operator_is_visible", "pg_type_is_visible"];
+
+/// Functions that are the same for every session.
+pub(super) fn all() -> Vec<ScalarUDF> {
+    let mut all = vec![
+        create_current_schema_udf(),
+        create_current_schemas_udf(),
+        create_pg_backend_pid_udf(),
+        create_pg_encoding_to_char_udf(),
+        create_pg_get_constraintdef(),
+        create_pg_get_partition_ancestors_udf(),
+        create_pg_get_partkeydef_udf(),
+        create_pg_get_statisticsobjdef_columns_udf(),
+        create_pg_get_userbyid_udf(),
+        create_pg_relation_is_publishable_udf(),
+        create_pg_relation_size_udf(),
+        create_pg_stat_get_numscans(),
+        create_pg_table_is_visible(),
+        create_pg_total_relation_size_udf(),
+        format_type::create_format_type_udf(),
+        pg_get_expr_udf::create_pg_get_expr_udf(),
+        quote_ident_udf::create_quote_ident_udf(),
+        quote_ident_udf::create_parse_ident_udf(),
+        array_bounds_udf::create_array_upper_udf(),
+        array_bounds_udf::create_array_lower_udf(),
+        constant("pg_is_in_recovery", ScalarValue::Boolean(Some(false))),
+        constant("pg_my_temp_schema", ScalarValue::Int32(Some(0))),
+        constant("version", text(&format!("PostgreSQL {SERVER_VERSION} (Telelake {})", env!("CARGO_PKG_VERSION")))),
+    ];
+    all.extend(PRIVILEGES.map(has_privilege_udf::create_has_privilege_udf));
+    all.extend(NOTHING.map(|name| ScalarUDF::from(Always::new(name, ScalarValue::Utf8(None)))));
+    all.extend(VISIBLE.map(|name| ScalarUDF::from(Always::new(name, ScalarValue::Boolean(Some(true))))));
+    all
+}
+
+/// Functions that tell of the session.
+pub(super) fn of_session(database: &str, user: &str, settings: &Settings) -> Vec<ScalarUDF> {
+    vec![
+        create_current_database_udf(database),
+        constant("session_user", text(user)),
+        ScalarUDF::from(Setting::new("current_setting", settings)),
+        ScalarUDF::from(Setting::new("set_config", settings)),
+    ]
+}
+
+fn text(value: &str) -> ScalarValue {
+    ScalarValue::Utf8(Some(value.to_owned()))
+}
+
+/// A function without arguments.
+fn constant(name: &str, value: ScalarValue) -> ScalarUDF {
+    let data_type = value.data_type();
+    create_udf(name, vec![], data_type, Volatility::Stable, Arc::new(move |_| Ok(ColumnarValue::Scalar(value.clone()))))
+}
+
+/// One value, whatever is asked.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Always {
+    name: &'static str,
+    value: ScalarValue,
+    signature: Signature,
+}
+
+impl Always {
+    fn new(name: &'static str, value: ScalarValue) -> Self {
+        let any = TypeSignature::OneOf(vec![TypeSignature::Nullary, TypeSignature::VariadicAny]);
+        Self { name, value, signature: Signature::new(any, Volatility::Stable) }
+    }
+}
+
+impl ScalarUDFImpl for Always {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.value.data_type())
+    }
+
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        Ok(ColumnarValue::Scalar(self.value.clone()))
+    }
+}
+
+/// `current_setting(name [, missing_ok])`, and `set_config(name, value, is_local)`, which sets nothing here: SET does.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Setting {
+    name: &'static str,
+    signature: Signature,
+    values: Vec<(String, String)>,
+}
+
+impl Setting {
+    fn new(name: &'static str, settings: &Settings) -> Self {
+        let exact = |types: &[DataType]| TypeSignature::Exact(types.to_vec());
+        let types = match name {
+            "set_config" => vec![exact(&[DataType::Utf8, DataType::Utf8, DataType::Boolean])],
+            _ => vec![exact(&[DataType::Utf8]), exact(&[DataType::Utf8, DataType::Boolean])],
+        };
+        Self { name, signature: Signature::new(TypeSignature::OneOf(types), Volatility::Stable), values: settings.all() }
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        let name = name.to_ascii_lowercase();
+        self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl ScalarUDFImpl for Setting {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let scalar = |at: usize| match args.args.get(at) {
+            Some(ColumnarValue::Scalar(value)) => Ok(Some(value)),
+            Some(ColumnarValue::Array(_)) => plan_err!("{} takes a constant", self.name),
+            None => Ok(None),
+        };
+        if self.name == "set_config" {
+            return Ok(args.args.get(1).cloned().unwrap_or(ColumnarValue::Scalar(ScalarValue::Utf8(None))));
+        }
+        let name = scalar(0)?.and_then(|name| name.try_as_str().flatten()).unwrap_or_default();
+        let missing_ok = matches!(scalar(1)?, Some(ScalarValue::Boolean(Some(true))));
+        match self.value(name) {
+            None if !missing_ok => exec_err!("unrecognized configuration parameter \"{name}\""),
+            value => Ok(ColumnarValue::Scalar(ScalarValue::Utf8(value.map(str::to_owned)))),
+        }
+    }
+}
