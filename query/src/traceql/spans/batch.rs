@@ -6,7 +6,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeBinaryArray, Int32Array, Int64Array, ListArray, RecordBatch, StringArray,
     TimestampNanosecondArray,
 };
-use arrow::buffer::OffsetBuffer;
+use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampNanosecondType};
 use hashbrown::HashMap;
 use traceql::ast::{FieldName, Intrinsic, Scope};
@@ -103,6 +103,7 @@ impl Texts {
 #[derive(Debug, Clone)]
 struct Items {
     offsets: OffsetBuffer<i32>,
+    nulls: Option<NullBuffer>,
     attributes: MapColumn,
     times: Option<TimestampNanosecondArray>,
     names: Option<StringArray>,
@@ -116,6 +117,7 @@ impl Items {
         let id = |name: &str| items.column_by_name(name).and_then(|c| c.as_fixed_size_binary_opt()).cloned();
         Some(Self {
             offsets: list.offsets().clone(),
+            nulls: list.nulls().cloned(),
             attributes: MapColumn::of(items.column_by_name("attrs")?, false)?,
             times: items.column_by_name("ts").and_then(|c| c.as_primitive_opt::<TimestampNanosecondType>()).cloned(),
             names: items.column_by_name("name").and_then(|c| c.as_string_opt::<i32>()).cloned(),
@@ -124,8 +126,12 @@ impl Items {
         })
     }
 
+    /// Those of a row.
     fn range(&self, row: usize) -> std::ops::Range<usize> {
-        self.offsets[row] as usize..self.offsets[row + 1] as usize
+        match &self.nulls {
+            Some(nulls) if nulls.is_null(row) => 0..0,
+            _ => self.offsets[row] as usize..self.offsets[row + 1] as usize,
+        }
     }
 }
 
@@ -213,6 +219,8 @@ pub(in crate::traceql) struct SpanBatch {
     statuses: Option<Int32Array>,
     services: Option<Texts>,
     names: Option<Texts>,
+    events: Option<Arc<Items>>,
+    links: Option<Arc<Items>>,
     pointed: Option<Pointed>,
     resources: Arc<Resources>,
     getters: Vec<Getter>,
@@ -233,6 +241,7 @@ impl SpanBatch {
         let id = |name: &str| column(name).and_then(|c| c.as_fixed_size_binary_opt()).cloned();
         let ints = |name: &str| column(name).and_then(|c| c.as_primitive_opt::<Int32Type>()).cloned();
         let texts = |name: &str| column(name).and_then(Texts::of);
+        let items = |name: &str| column(name).and_then(|c| c.as_list_opt::<i32>()).and_then(Items::of).map(Arc::new);
         let starts = column("ts").and_then(|c| c.as_primitive_opt::<TimestampNanosecondType>()).cloned();
         let durations = column("duration_ns").and_then(|c| c.as_primitive_opt::<Int64Type>()).cloned();
         let pointed = column("resource_id").and_then(|c| c.as_primitive_opt::<Int64Type>()).map(Pointed::of);
@@ -247,28 +256,28 @@ impl SpanBatch {
             statuses: ints("status_code"),
             services: texts("service"),
             names: texts("name"),
+            events: items("events"),
+            links: items("links"),
             pointed,
             resources: Arc::clone(&shape.resources),
             getters: Vec::new(),
             maps,
             rows: rows.clone(),
         };
-        let items = |name: &str| column(name).and_then(|c| c.as_list_opt::<i32>()).and_then(Items::of).map(Arc::new);
-        let (events, links) = (items("events"), items("links"));
-        this.getters = shape.fields.iter().map(|field| this.getter(field, events.as_ref(), links.as_ref())).collect();
+        this.getters = shape.fields.iter().map(|field| this.getter(field)).collect();
         Ok(this)
     }
 
-    fn getter(&self, field: &FieldName, events: Option<&Arc<Items>>, links: Option<&Arc<Items>>) -> Getter {
+    fn getter(&self, field: &FieldName) -> Getter {
         let found = match field {
-            FieldName::Attribute(scope, name) => self.attribute(*scope, name, events, links),
+            FieldName::Attribute(scope, name) => self.attribute(*scope, name),
             FieldName::Intrinsic(intrinsic, _) if Source::of(field) == Source::Trace => Some(Getter::Trace(*intrinsic)),
-            FieldName::Intrinsic(intrinsic, _) => self.intrinsic(*intrinsic, events, links),
+            FieldName::Intrinsic(intrinsic, _) => self.intrinsic(*intrinsic),
         };
         found.unwrap_or(Getter::Nil)
     }
 
-    fn attribute(&self, scope: Scope, name: &str, events: Option<&Arc<Items>>, links: Option<&Arc<Items>>) -> Option<Getter> {
+    fn attribute(&self, scope: Scope, name: &str) -> Option<Getter> {
         let resource = || Some(self.pointed.as_ref()?.attribute(&self.resources, name));
         Some(match scope {
             Scope::Span => Getter::Span(Attribute::of(&self.maps, name)),
@@ -283,12 +292,12 @@ impl SpanBatch {
                 let values = (0..dictionary.values.len()).map(|at| of(dictionary.values.value(at))).collect();
                 Getter::Scope(dictionary.keys, values)
             }
-            Scope::Event => Getter::EventAttribute(Arc::clone(events?), name.to_owned()),
-            Scope::Link => Getter::LinkAttribute(Arc::clone(links?), name.to_owned()),
+            Scope::Event => Getter::EventAttribute(Arc::clone(self.events.as_ref()?), name.to_owned()),
+            Scope::Link => Getter::LinkAttribute(Arc::clone(self.links.as_ref()?), name.to_owned()),
         })
     }
 
-    fn intrinsic(&self, intrinsic: Intrinsic, events: Option<&Arc<Items>>, links: Option<&Arc<Items>>) -> Option<Getter> {
+    fn intrinsic(&self, intrinsic: Intrinsic) -> Option<Getter> {
         let texts = |name: &str| self.rows.column_by_name(name).and_then(Texts::of).map(Getter::Text);
         Some(match intrinsic {
             Intrinsic::Name => Getter::Text(self.names.clone()?),
@@ -302,10 +311,10 @@ impl SpanBatch {
             Intrinsic::TraceId => Getter::Id(self.trace_ids.clone(), Value::text("")),
             Intrinsic::InstrumentationName => texts("scope_name")?,
             Intrinsic::InstrumentationVersion => texts("scope_version")?,
-            Intrinsic::EventName => Getter::EventName(Arc::clone(events?)),
-            Intrinsic::EventTimeSinceStart => Getter::EventOffset(Arc::clone(events?)),
-            Intrinsic::LinkTraceId => Getter::LinkTraceId(Arc::clone(links?)),
-            Intrinsic::LinkSpanId => Getter::LinkSpanId(Arc::clone(links?)),
+            Intrinsic::EventName => Getter::EventName(Arc::clone(self.events.as_ref()?)),
+            Intrinsic::EventTimeSinceStart => Getter::EventOffset(Arc::clone(self.events.as_ref()?)),
+            Intrinsic::LinkTraceId => Getter::LinkTraceId(Arc::clone(self.links.as_ref()?)),
+            Intrinsic::LinkSpanId => Getter::LinkSpanId(Arc::clone(self.links.as_ref()?)),
             other => Getter::Trace(other),
         })
     }
@@ -430,15 +439,17 @@ impl SpanBatch {
         })
     }
 
+    fn items_of(&self, source: Source) -> Option<&Items> {
+        match source {
+            Source::Event => self.events.as_deref(),
+            Source::Link => self.links.as_deref(),
+            Source::Row | Source::Trace => None,
+        }
+    }
+
     /// How many events or links a row has.
     pub(in crate::traceql) fn items(&self, source: Source, row: usize) -> usize {
-        let name = match source {
-            Source::Event => "events",
-            Source::Link => "links",
-            Source::Row | Source::Trace => return 0,
-        };
-        let list = self.rows.column_by_name(name).and_then(|column| column.as_list_opt::<i32>());
-        list.filter(|list| list.is_valid(row)).map_or(0, |list| list.value_length(row) as usize)
+        self.items_of(source).map_or(0, |items| items.range(row).len())
     }
 
     /// The value of a slot in one event or link.
@@ -468,9 +479,7 @@ impl SpanBatch {
 
     /// Names of the attributes of events, or of links, of a row.
     pub(in crate::traceql) fn item_names(&self, source: Source, row: usize, mut take: impl FnMut(&str)) {
-        let name = if source == Source::Event { "events" } else { "links" };
-        let Some(list) = self.rows.column_by_name(name).and_then(|column| column.as_list_opt::<i32>()) else { return };
-        if let Some(items) = Items::of(list).filter(|_| list.is_valid(row)) {
+        if let Some(items) = self.items_of(source) {
             items.range(row).for_each(|at| items.attributes.names(at).for_each(&mut take));
         }
     }
