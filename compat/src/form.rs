@@ -6,7 +6,7 @@
 
 use axum::extract::Request;
 use gosyntax::quote::quote;
-use http::{Method, header};
+use http::{Method, StatusCode, header};
 
 /// Bytes of a form, as Go has it.
 pub(crate) const FORM_BYTES_MAX: usize = 10 << 20;
@@ -33,6 +33,16 @@ pub(crate) enum FormError {
     /// More pairs than anybody needs.
     #[error("request has more than {PAIRS_MAX} parameters")]
     TooMany,
+}
+
+impl FormError {
+    /// The status that says so.
+    pub(crate) const fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooMany => StatusCode::BAD_REQUEST,
+        }
+    }
 }
 
 impl Form {

@@ -3,7 +3,7 @@
 
 use axum::response::{IntoResponse, Response};
 use catalog::ErrorKind;
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use query::traceql::Error;
 use tonic::{Code, Status};
 
@@ -71,25 +71,13 @@ impl From<ApiError> for Status {
 
 impl From<FormError> for ApiError {
     fn from(error: FormError) -> Self {
-        let status = match error {
-            FormError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            FormError::TooMany => StatusCode::BAD_REQUEST,
-        };
-        Self::new(status, error.to_string())
+        Self::new(error.status(), error.to_string())
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let headers = [
-            (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
-            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        ];
-        let mut response = (self.status, headers, self.message).into_response();
-        if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
+        status::plain(self.status, self.message)
     }
 }
 
