@@ -46,7 +46,7 @@ pub struct WalConfig {
     pub queue_bytes_max: u64,
     /// Nothing is accepted while less than this is free on the log's disk.
     pub disk_free_min: u64,
-    /// Nothing is accepted while this share of the disk is used and less than 8 GiB are free.
+    /// Nothing is accepted while this share of the disk is used and less than 4 GiB are free.
     pub disk_used_percent_max: u8,
     /// What to do about damage in the middle of the log.
     pub recover: Recover,

@@ -14,8 +14,8 @@ use crate::dedup::Window;
 
 /// Recycled files that are kept for later; more are removed.
 const FREE_SEGMENTS_MAX: usize = 2;
-/// With this much room a disk is not full, whatever share of it is used.
-const ROOMY_BYTES: u64 = 8 << 30;
+/// With this much room a disk is not full, whatever share of it is used: it holds the log and the buffers of a node several times over.
+const ROOMY_BYTES: u64 = 4 << 30;
 /// Segments get no smaller than this on a small disk, unless the setting is smaller.
 const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 
