@@ -320,6 +320,7 @@ impl Run {
                     predicate: self.plan.predicate.clone(),
                     texts: None,
                     row_group: None,
+                    rows: None,
                     batch_rows: self.batch_rows,
                     metrics: Arc::clone(&self.lake_metrics),
                 };
