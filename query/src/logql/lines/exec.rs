@@ -196,7 +196,7 @@ impl Run {
             let Some(current) = &mut self.current else {
                 let Some(unit) = self.lines.take() else { return Ok(None) };
                 self.once.start_unit();
-                let Sifted { unit, rows } = match self.sifted(unit).await? {
+                let Sifted { unit, rows } = match sifted(&self.lines, unit).await? {
                     Some(sifted) => sifted,
                     None => continue,
                 };
@@ -241,24 +241,6 @@ impl Run {
         }
         let positions = self.lines.wanted.columns.iter().map(|name| batch.schema_ref().index_of(name));
         Ok(batch.project(&positions.collect::<std::result::Result<Vec<_>, _>>()?)?)
-    }
-
-    /// The unit with those of its rows that pass the filters, where few texts tell which they are; `None` if it has none.
-    async fn sifted(&self, unit: Unit) -> Result<Option<Sifted>> {
-        let Unit::File(file) = &unit else { return Ok(Some(Sifted { unit, rows: None })) };
-        if self.lines.wanted.filters.is_none() {
-            return Ok(Some(Sifted { unit, rows: None }));
-        }
-        let candidates = self.lines.candidates(file).await.map_err(of_engine)?;
-        if candidates.is_empty() {
-            return Ok(None);
-        }
-        let hits = self.lines.hits(&file.file, file.row_group, &candidates, SIFTED_ROWS_MAX).await.map_err(of_engine)?;
-        let rows = hits.map(|hits| &candidates & &hits.passing);
-        if rows.as_ref().is_some_and(RoaringBitmap::is_empty) {
-            return Ok(None);
-        }
-        Ok(Some(Sifted { unit, rows: rows.map(Arc::new) }))
     }
 
     /// The rows of a file if no two of them can be equal lines: `None` when texts must tell.
@@ -382,6 +364,24 @@ impl Run {
         let kept = passing(filters, bodies);
         filtered(batch, kept)
     }
+}
+
+/// The unit with those of its rows that pass the filters, where few texts tell which they are; `None` if it has none.
+async fn sifted(lines: &Lines, unit: Unit) -> Result<Option<Sifted>> {
+    let file = match &unit {
+        Unit::File(file) if lines.wanted.filters.is_some() => file,
+        _ => return Ok(Some(Sifted { unit, rows: None })),
+    };
+    let candidates = lines.candidates(file).await.map_err(of_engine)?;
+    if candidates.is_empty() {
+        return Ok(None);
+    }
+    let hits = lines.hits(&file.file, file.row_group, &candidates, SIFTED_ROWS_MAX).await.map_err(of_engine)?;
+    let rows = hits.map(|hits| &candidates & &hits.passing);
+    if rows.as_ref().is_some_and(RoaringBitmap::is_empty) {
+        return Ok(None);
+    }
+    Ok(Some(Sifted { unit, rows: rows.map(Arc::new) }))
 }
 
 /// The rows of a row group, or of a whole file, whose line is there already, ascending.
