@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicU64;
 
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
-use catalog::FileEntry;
 use catalog::schema::{self, time_column};
+use catalog::{FileEntry, Table};
 use parquet::arrow::arrow_reader::RowSelection;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::ParquetMetaData;
@@ -62,6 +62,29 @@ pub(super) fn plan(
 ) -> ReadPlan {
     let Left { row_groups, starts, rows } = left(file, footer, index, tests, chained, spec);
     selection(&row_groups, &starts, &rows)
+}
+
+/// Whether no row of the row groups of `plan` has a value in the column `name`, as far as statistics and `index` tell.
+pub(super) fn is_blank(file: &FileEntry, footer: &Footer, index: Option<&IndexReader>, plan: &ReadPlan, name: &str) -> bool {
+    let metadata = footer.reader.metadata();
+    if file.table == Table::Logs && IndexReader::ATTRIBUTES.contains(&name) {
+        let Some(index) = index else { return false };
+        let starts = row_group_starts(metadata);
+        return plan.row_groups.iter().all(|group| {
+            let blocks = starts[*group] / BLOCK_ROWS..starts[group + 1].div_ceil(BLOCK_ROWS);
+            blocks.into_iter().all(|block| index.lacks_attributes(block))
+        });
+    }
+    let leaves = metadata.file_metadata().schema_descr();
+    let is_null = |leaf: usize, group: usize| {
+        let group = metadata.row_group(group);
+        let nulls = group.column(leaf).statistics().and_then(|statistics| statistics.null_count_opt());
+        nulls.is_some_and(|nulls| i64::try_from(nulls) == Ok(group.num_rows()))
+    };
+    match leaves.columns().iter().position(|leaf| leaf.path().parts() == [name]) {
+        Some(leaf) => plan.row_groups.iter().all(|group| is_null(leaf, *group)),
+        None => false,
+    }
 }
 
 /// What is not ruled out.

@@ -29,7 +29,7 @@ use roaring::RoaringBitmap;
 
 use super::super::error::Error as LogqlError;
 use super::seen::{METADATA, Once, Seen, has_ties};
-use super::{FileUnit, Hiding, LineFilters, Lines, TEXT, Unit};
+use super::{FileUnit, Hiding, LineFilters, Lines, NARROW_STREAMS_MAX, TEXT, Unit};
 use crate::error::Error;
 use crate::scan::deletes;
 use crate::view::View;
@@ -104,9 +104,6 @@ impl DisplayAs for LinesExec {
     }
 }
 
-/// Streams up to which a read is narrow.
-const NARROW_STREAMS_MAX: usize = 32;
-
 /// Texts that are looked at first, to read of the other columns and once more of texts only what rows that pass have. With more of them, texts
 /// that pass are kept while the other columns are read.
 const SIFTED_ROWS_MAX: u64 = 16 << 10;
@@ -175,10 +172,21 @@ fn passing(filters: &LineFilters, texts: &StringArray) -> BooleanBuffer {
     BooleanBuffer::collect_bool(kept.len(), |row| kept[row])
 }
 
-/// A unit, and the rows of it that pass the filters if that is known.
+/// A unit, and what is known of its rows.
 struct Sifted {
     unit: Unit,
-    rows: Option<Arc<RoaringBitmap>>,
+    rows: Rows,
+}
+
+/// The rows of a unit that are read.
+#[derive(Debug, Clone)]
+enum Rows {
+    /// Those that statistics and index do not rule out; the scan tells which are wanted.
+    Any,
+    /// At most these; their times are wanted.
+    Among(Arc<RoaringBitmap>),
+    /// These, which pass the filters.
+    Passing(Arc<RoaringBitmap>),
 }
 
 /// One partition at work.
@@ -196,11 +204,11 @@ impl Run {
             let Some(current) = &mut self.current else {
                 let Some(unit) = self.lines.take() else { return Ok(None) };
                 self.once.start_unit();
-                let Sifted { unit, rows } = match sifted(&self.lines, unit).await? {
+                let Sifted { unit, rows } = match sifted(&self.lines, self.once.memory(), unit).await.map_err(of_engine)? {
                     Some(sifted) => sifted,
                     None => continue,
                 };
-                self.current = Some(match self.untied(&unit, rows.as_ref()).await? {
+                self.current = Some(match self.untied(&unit, &rows).await? {
                     Some(current) => current,
                     None => self.open(unit, rows)?,
                 });
@@ -244,7 +252,7 @@ impl Run {
     }
 
     /// The rows of a file if no two of them can be equal lines: `None` when texts must tell.
-    async fn untied(&mut self, unit: &Unit, rows: Option<&Arc<RoaringBitmap>>) -> Result<Option<Current>> {
+    async fn untied(&mut self, unit: &Unit, rows: &Rows) -> Result<Option<Current>> {
         let Unit::File(file) = unit else { return Ok(None) };
         if !self.lines.seen.overlaps_in(file.time, file.services()).is_empty() {
             return Ok(None);
@@ -259,14 +267,14 @@ impl Run {
                 false => runs.is_untied(view, &file.file, file.row_group, self.once.memory()).await.map_err(of_engine)?,
             };
             return match is_untied {
-                true => Ok(Some(Current { is_untied: true, ..self.scan(unit.clone(), None, columns)? })),
+                true => Ok(Some(Current { is_untied: true, ..self.scan(unit.clone(), Rows::Any, columns)? })),
                 false => Ok(None),
             };
         }
         if file.hiding.deletes.columns(Table::Logs).contains(&TEXT) || self.lines.wants_text() {
             return Ok(None);
         }
-        let current = self.scan(unit.clone(), rows.cloned(), columns)?;
+        let current = self.scan(unit.clone(), rows.clone(), columns)?;
         let Current { stream, time, is_mixed, hiding, is_filtered, filtering, .. } = current;
         let batches: Vec<RecordBatch> = stream.try_collect().await.map_err(Error::from)?;
         if has_ties(&batches) {
@@ -276,7 +284,7 @@ impl Run {
         Ok(Some(Current { stream, time, is_mixed, is_untied: true, is_filtered, filtering, hiding }))
     }
 
-    fn open(&self, unit: Unit, rows: Option<Arc<RoaringBitmap>>) -> Result<Current> {
+    fn open(&self, unit: Unit, rows: Rows) -> Result<Current> {
         let mut columns = self.lines.wanted.columns.clone();
         for identifying in METADATA.iter().chain([&TEXT]) {
             if !columns.iter().any(|column| column == identifying) {
@@ -286,8 +294,8 @@ impl Run {
         self.scan(unit, rows, columns)
     }
 
-    /// Reads `unit`; where `rows` are given, these have passed the filters and are all that is wanted.
-    fn scan(&self, unit: Unit, rows: Option<Arc<RoaringBitmap>>, mut columns: Vec<String>) -> Result<Current> {
+    /// Reads those of `rows` of `unit` that are wanted.
+    fn scan(&self, unit: Unit, rows: Rows, mut columns: Vec<String>) -> Result<Current> {
         let Lines { view, wanted, predicate, metrics, bound, .. } = &*self.lines;
         let time = bound.left(wanted.time);
         match unit {
@@ -296,13 +304,18 @@ impl Run {
                 let telling = hiding.deletes.columns(Table::Logs);
                 let missing: Vec<&str> = telling.into_iter().filter(|name| columns.iter().all(|known| known != name)).collect();
                 columns.extend(missing.into_iter().map(str::to_owned));
-                let filters = wanted.filters.as_ref().filter(|_| rows.is_none());
+                let filters = wanted.filters.as_ref().filter(|_| !matches!(rows, Rows::Passing(_)));
                 let filtering = filters.map(|filters| Arc::new(Filtering::new(Arc::clone(filters))));
                 let is_filtered = wanted.filters.is_some();
                 let texts = filtering.as_ref().map(|filtering| Arc::clone(filtering) as Arc<dyn TextTest>);
+                let (time_to_test, rows) = match rows {
+                    Rows::Any => (time, None),
+                    Rows::Among(rows) => (TimeRange::ALL, Some(rows)),
+                    Rows::Passing(rows) => (time, Some(rows)),
+                };
                 let spec = ScanSpec {
                     columns,
-                    time,
+                    time: time_to_test,
                     predicate: predicate.clone(),
                     texts,
                     row_group,
@@ -366,22 +379,32 @@ impl Run {
     }
 }
 
-/// The unit with those of its rows that pass the filters, where few texts tell which they are; `None` if it has none.
-async fn sifted(lines: &Lines, unit: Unit) -> Result<Option<Sifted>> {
+/// The unit, with what is known of its rows before they are read; `None` if none can be wanted.
+async fn sifted(lines: &Lines, memory: &Arc<dyn MemoryPool>, unit: Unit) -> super::super::error::Result<Option<Sifted>> {
     let file = match &unit {
         Unit::File(file) if lines.wanted.filters.is_some() => file,
-        _ => return Ok(Some(Sifted { unit, rows: None })),
+        _ => return Ok(Some(Sifted { unit, rows: Rows::Any })),
     };
-    let candidates = lines.candidates(file).await.map_err(of_engine)?;
+    let mut candidates = lines.candidates(file).await?;
+    let is_few = candidates.len() <= SIFTED_ROWS_MAX;
+    let mut rows = Rows::Any;
+    if !is_few && let Some(inside) = lines.rows_in_time(file, memory).await? {
+        candidates &= inside;
+        rows = Rows::Among(Arc::new(candidates.clone()));
+    }
     if candidates.is_empty() {
         return Ok(None);
     }
-    let hits = lines.hits(&file.file, file.row_group, &candidates, SIFTED_ROWS_MAX).await.map_err(of_engine)?;
-    let rows = hits.map(|hits| &candidates & &hits.passing);
-    if rows.as_ref().is_some_and(RoaringBitmap::is_empty) {
-        return Ok(None);
+    // Where the index leaves much over, many lines pass: their texts are kept while the other columns are read.
+    let rows_max = if is_few { SIFTED_ROWS_MAX } else { 0 };
+    if let Some(hits) = lines.hits(&file.file, file.row_group, &candidates, rows_max).await? {
+        candidates &= &hits.passing;
+        if candidates.is_empty() {
+            return Ok(None);
+        }
+        rows = Rows::Passing(Arc::new(candidates));
     }
-    Ok(Some(Sifted { unit, rows: rows.map(Arc::new) }))
+    Ok(Some(Sifted { unit, rows }))
 }
 
 /// The rows of a row group, or of a whole file, whose line is there already, ascending.

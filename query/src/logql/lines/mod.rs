@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use catalog::{FileEntry, SnapshotId, Table, TimeRange, Timestamp};
+use datafusion::execution::memory_pool::MemoryPool;
 use futures::{StreamExt, TryStreamExt, stream};
 use lake::deletes::Deletes;
 use lake::{ColumnTest, Predicate, Scalar, ScanMetrics, ScanSpec, Test};
@@ -45,6 +46,9 @@ const STREAM_IDS_MAX: usize = 4_096;
 const FOOTERS_AT_ONCE: usize = 8;
 /// Rows up to which a file is read as one.
 const WHOLE_ROWS_MAX: u64 = 128 << 10;
+
+/// Streams up to which a read is narrow: times of all streams are more than it reads.
+const NARROW_STREAMS_MAX: usize = 32;
 
 /// The column of the lines.
 pub(super) const TEXT: &str = "body";
@@ -346,6 +350,21 @@ impl Lines {
         let hits = Arc::new(Hits::new(&known.tested | new, &known.passing | passing));
         self.runs.keep_hits(&self.view, file, row_group, &filters.text, Arc::clone(&hits)).await;
         Ok(Some(hits))
+    }
+
+    /// The rows of a unit that have the time wanted of it, where that is a part of its time and times are worth keeping; `None` where the scan has to
+    /// tell.
+    ///
+    /// # Errors
+    /// The lake's; out of memory.
+    pub(super) async fn rows_in_time(&self, unit: &FileUnit, memory: &Arc<dyn MemoryPool>) -> Result<Option<RoaringBitmap>> {
+        let time = self.bound.left(self.wanted.time).intersect(unit.part);
+        let is_narrow = !self.wanted.streams.is_all && self.wanted.streams.list.len() <= NARROW_STREAMS_MAX;
+        let is_whole = unit.part == TimeRange::ALL && time.start <= unit.time.start && unit.time.end <= time.end;
+        if is_narrow || is_whole {
+            return Ok(None);
+        }
+        self.runs.rows_in(&self.view, &unit.file, unit.row_group, time, memory).await
     }
 
     /// Whether statistics and index rule out all rows of `unit`.

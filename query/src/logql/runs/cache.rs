@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use catalog::{FileEntry, FileId, Table, TenantId};
+use catalog::{FileEntry, FileId, Table, TenantId, TimeRange};
 use datafusion::execution::memory_pool::MemoryPool;
 use futures::TryStreamExt;
 use lake::ScanSpec;
 use moka::future::Cache;
+use roaring::RoaringBitmap;
 
 use super::super::error::{Error, Result};
 use super::super::lines::{TEXT, has_ties, repeated_rows};
@@ -101,6 +102,27 @@ impl RunCache {
             Kept::Times(times) => Ok(times),
             _ => Err(unlike()),
         }
+    }
+
+    /// The rows of a row group, or of a file, at times in `time`; `None` when the order of its rows does not tell.
+    pub(in super::super) async fn rows_in(
+        &self,
+        view: &View,
+        file: &Arc<FileEntry>,
+        row_group: Option<usize>,
+        time: TimeRange,
+        memory: &Arc<dyn MemoryPool>,
+    ) -> Result<Option<RoaringBitmap>> {
+        let times = self.times(&RowGroupId { view, file, row_group }, memory).await?;
+        // Without lines that are there already, lines have the numbers of their rows.
+        if !times.is_sorted() || !times.repeated().is_empty() {
+            return Ok(None);
+        }
+        let mut rows = RoaringBitmap::new();
+        for within in times.runs().iter().map(|run| times.within(run, time)) {
+            rows.insert_range(within.start as u32..within.end as u32);
+        }
+        Ok(Some(rows))
     }
 
     /// The lengths of the lines, each line once.
