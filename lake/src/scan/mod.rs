@@ -18,7 +18,7 @@ mod page;
 mod passing;
 mod prune;
 mod stream;
-mod texts;
+pub mod texts;
 
 use std::sync::Arc;
 

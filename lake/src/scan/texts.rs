@@ -17,7 +17,7 @@ const BLOCK_VALUES_MAX: u64 = 1 << 16;
 ///
 /// # Errors
 /// What is wrong with the bytes.
-pub(super) fn of_page<'a>(page: &'a [u8], texts: usize, offsets: &mut Vec<i32>) -> Result<&'a [u8], &'static str> {
+pub fn of_page<'a>(page: &'a [u8], texts: usize, offsets: &mut Vec<i32>) -> Result<&'a [u8], &'static str> {
     offsets.clear();
     offsets.reserve(texts + 1);
     offsets.push(0);
