@@ -1,5 +1,7 @@
 //! The allocator, and giving back what it keeps.
 
+#[cfg(target_os = "linux")]
+use std::ffi::c_ulong;
 use std::ffi::{c_int, c_long};
 use std::time::Duration;
 
@@ -22,7 +24,27 @@ const PURGE_DELAY_MS: c_long = 50;
 pub(crate) fn configure() {
     // SAFETY: takes two numbers and returns nothing; a number that is no option is ignored.
     unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY, PURGE_DELAY_MS) }
+    use_small_pages();
 }
+
+/// Asks the kernel for memory in pages of 4 KiB, where mimalloc would ask for 2 MiB: what it gave back and takes again would be cleared by the kernel 2 MiB at a
+/// time, however little of it is used, and stay resident. Taking in logs costs a quarter less CPU so, with a fifth less memory at the peak; reading what
+/// was decoded costs some 4 % more. mimalloc has an option for it (`MIMALLOC_ALLOW_THP`), but looks at it before `main` begins.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "no crate that is here already has this call")]
+fn use_small_pages() {
+    /// `PR_SET_THP_DISABLE` of `linux/prctl.h`.
+    const SET_THP_DISABLE: c_int = 41;
+    unsafe extern "C" {
+        fn prctl(option: c_int, flag: c_ulong, arg3: c_ulong, arg4: c_ulong, arg5: c_ulong) -> c_int;
+    }
+    // SAFETY: the call takes numbers only, and changes nothing but how memory that is first touched from now on is backed. A kernel without it says so,
+    // and there is nothing to do about it.
+    let _ = unsafe { prctl(SET_THP_DISABLE, 1, 0, 0, 0) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn use_small_pages() {}
 
 /// Gives freed memory back to the system from time to time, until `stop`.
 ///

@@ -119,6 +119,11 @@ impl Caches {
         self.indexes.try_get_with(file.id, load).await.map(Some).map_err(shared)
     }
 
+    /// The index section of `file` if it is in the cache.
+    pub(crate) async fn known_index(&self, file: &FileEntry) -> Option<Arc<IndexReader>> {
+        self.indexes.get(&file.id).await
+    }
+
     /// Pages of `file`, in order: each range is one page or several. What is not cached is fetched in one go, neighbours together, and
     /// proven by `footer`, which is that of the file.
     ///

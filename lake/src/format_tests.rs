@@ -454,3 +454,40 @@ async fn absent_texts_and_ids_prune_the_whole_file() {
     check(Table::Spans, "trace_id", Test::In(vec![Scalar::Bytes(vec![1; 16])])).await;
     check(Table::Samples, "metric", Test::In(vec![Scalar::Text("nope".to_owned())])).await;
 }
+
+/// Wants texts with this byte.
+#[derive(Debug)]
+struct Has(u8);
+
+impl crate::TextTest for Has {
+    fn column(&self) -> &str {
+        "body"
+    }
+
+    fn retain(&self, buffer: &[u8], offsets: &[i32], rows: &mut [bool]) {
+        for (row, wanted) in rows.iter_mut().enumerate() {
+            *wanted &= buffer[offsets[row] as usize..offsets[row + 1] as usize].contains(&self.0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_same_texts_pass_with_columns_and_without() {
+    use roaring::RoaringBitmap;
+    let lake = lake().await;
+    let files = lake.write(&TenantId::anonymous(), Table::Logs, Level::L0, vec![random_rows(Table::Logs, 6_000, 11)]).await;
+    for file in files.expect("writes") {
+        let all = scanned(&lake, &file, ScanSpec::all(["body"])).await;
+        let bodies = all.column(0).as_string::<i32>();
+        let rows = all.num_rows() as u32;
+        let some: RoaringBitmap = (0..rows).filter(|row| row % 7 == 3 || *row > rows / 2).collect();
+        for only in [None, Some(some), Some(RoaringBitmap::new())] {
+            let has = |row: u32| bodies.value(row as usize).contains('e');
+            let expected: RoaringBitmap =
+                (0..rows).filter(|row| only.as_ref().is_none_or(|only| only.contains(*row)) && has(*row)).collect();
+            let spec = ScanSpec { rows: only.map(Arc::new), texts: Some(Arc::new(Has(b'e'))), ..ScanSpec::all(["body"]) };
+            assert_eq!(lake.passing(&file, &spec).await.expect("reads"), Some(expected.clone()));
+            assert_eq!(scanned(&lake, &file, spec).await.num_rows() as u64, expected.len());
+        }
+    }
+}

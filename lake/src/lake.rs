@@ -8,6 +8,7 @@ use catalog::{Env, FileEntry, Level, Partition, Table, TenantId, TimeRange};
 use futures::Stream;
 use futures::stream::BoxStream;
 use object_store::ObjectStore;
+use roaring::RoaringBitmap;
 
 use crate::cache::{Caches, Reuse};
 use crate::config::LakeConfig;
@@ -126,6 +127,24 @@ impl Lake {
     /// `NoColumn` at once; `Store`, `Corrupt` and `Decode` in the stream.
     pub fn scan(&self, file: Arc<FileEntry>, spec: ScanSpec) -> Result<BatchStream> {
         scan::scan(Arc::clone(&self.store), Arc::clone(&self.caches), file, spec, Reuse::Likely)
+    }
+
+    /// The rows of `file` that statistics and index do not rule out by `spec`'s time and predicate, counted as in [`ScanSpec::rows`]. Reads no column.
+    ///
+    /// # Errors
+    /// `Store`, `Corrupt`.
+    pub async fn candidates(&self, file: &FileEntry, spec: &ScanSpec) -> Result<RoaringBitmap> {
+        scan::candidates(self.store.as_ref(), &self.caches, file, spec).await
+    }
+
+    /// Those of `spec.rows`, or of all rows, whose texts pass `spec.texts`, whatever else `spec` says of rows; counted as in [`ScanSpec::rows`]. `None`
+    /// when only a scan can tell: there is no such test, or the file has its texts in another encoding. Only the column of texts is read, and
+    /// of it the pages that have rows.
+    ///
+    /// # Errors
+    /// `Store`, `Corrupt` and `Decode`.
+    pub async fn passing(&self, file: &FileEntry, spec: &ScanSpec) -> Result<Option<RoaringBitmap>> {
+        scan::passing(self.store.as_ref(), &self.caches, file, spec).await
     }
 
     /// All rows of `file` with all columns of its table, in file order. What is read is not kept in the caches.

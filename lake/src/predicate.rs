@@ -5,17 +5,16 @@
 
 use std::fmt::Debug;
 
-use arrow::array::StringArray;
-use arrow::buffer::BooleanBuffer;
-
 /// Tells by their texts which rows a reader wants, before other columns of these rows are decoded. Unlike a [`Predicate`] it is exact: no other row
 /// is delivered.
 pub trait TextTest: Send + Sync + Debug {
     /// The column of texts, one that has no nulls.
     fn column(&self) -> &str;
 
-    /// Of each of `texts`, whether its row is wanted. Rows come in file order, each once, but for those that a [`Predicate`] rules out.
-    fn passes(&self, texts: &StringArray) -> BooleanBuffer;
+    /// Clears in `rows` those whose texts are not wanted. The text of row i is `buffer[offsets[i]..offsets[i + 1]]`; offsets ascend and end within the
+    /// buffer. Rows that are false stay so: their texts are none of the reader's business. Rows come in file order, each once, but for those
+    /// that a [`Predicate`] rules out.
+    fn retain(&self, buffer: &[u8], offsets: &[i32], rows: &mut [bool]);
 }
 
 /// A constant to compare a column with. Timestamps are nanoseconds whatever the column's unit.

@@ -17,7 +17,7 @@ use crate::predicate::Scalar;
 /// Most distinct attributes of a block in the filter: 80 KB a block, 2.5 bytes a row.
 const ATTRIBUTES_MAX: usize = 64 << 10;
 /// The map columns that are indexed.
-const COLUMNS: [&str; 5] = ["attrs_str", "attrs_int", "attrs_f64", "attrs_bool", "attrs_json"];
+pub(super) const COLUMNS: [&str; 5] = ["attrs_str", "attrs_int", "attrs_f64", "attrs_bool", "attrs_json"];
 
 /// Seed of the hash of a map's key; the value's hash continues it.
 fn key_hash(column: &str, key: &str) -> u64 {
@@ -88,10 +88,9 @@ impl AttributeBuilder {
                     key
                 }
             };
-            if values.is_null(entry) {
-                continue;
-            }
             let hash = match values.data_type() {
+                // No value to look for, but an attribute all the same: a block without any is one whose maps need not be read.
+                _ if values.is_null(entry) => !key,
                 DataType::Utf8 if COLUMNS[at] == "attrs_json" => !key,
                 DataType::Utf8 => combine(key, values.as_string::<i32>().value(entry).as_bytes()),
                 DataType::Int64 => combine(key, &values.as_primitive::<Int64Type>().value(entry).to_le_bytes()),

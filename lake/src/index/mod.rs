@@ -123,6 +123,9 @@ impl IndexReader {
         !filters.may_contain(block, hash) && !filters.may_contain(block, open)
     }
 
+    /// The map columns of attributes: all of them are empty in blocks that [`IndexReader::lacks_attributes`].
+    pub const ATTRIBUTES: [&'static str; 5] = attributes::COLUMNS;
+
     /// Whether no row of `block` of logs has an attribute.
     pub fn lacks_attributes(&self, block: usize) -> bool {
         match self.frame.has(Kind::Attributes) {

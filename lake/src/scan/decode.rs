@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, MapArray, RecordBatch, RecordBatchOptions, StructArray, new_empty_array, new_null_array};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use catalog::{Table, schema};
 
@@ -23,6 +24,8 @@ pub(super) struct Projection {
     stored: Vec<String>,
     /// Maps that are made of columns.
     made: Vec<(String, Vec<Promoted>)>,
+    /// Stored columns that are not read: no row that is read has a value there.
+    blank: Vec<String>,
     histograms: HistogramDecoder,
 }
 
@@ -42,8 +45,14 @@ impl Projection {
                 }
             }
         }
-        let (schema, made) = (Arc::new(Schema::new(fields)), Vec::new());
-        Ok(Self { table, schema, stored, made, histograms: HistogramDecoder::default() })
+        Ok(Self {
+            table,
+            schema: Arc::new(Schema::new(fields)),
+            stored,
+            made: Vec::new(),
+            blank: Vec::new(),
+            histograms: HistogramDecoder::default(),
+        })
     }
 
     /// Of attributes only these are wanted: maps of which the file has them in columns are not read.
@@ -63,6 +72,15 @@ impl Projection {
     /// The stored columns needed.
     pub(super) fn stored(&self) -> &[String] {
         &self.stored
+    }
+
+    /// Leaves out the columns that `is_blank`: null, or an empty map, in every row that will be read.
+    pub(super) fn leave_out(&mut self, is_blank: impl Fn(&str) -> bool) {
+        if !self.is_chained() && self.table != Table::Samples {
+            // Maps that are made of columns want all of them.
+            let made = |name: &str| self.made.iter().flat_map(|(_, columns)| columns).any(|promoted| promoted.column == name);
+            self.blank.extend(self.stored.extract_if(.., |name| is_blank(name) && !made(name)));
+        }
     }
 
     /// Whether rows depend on the row before, so that a row group must be read from its first row on.
@@ -95,12 +113,25 @@ impl Projection {
                 }
                 (_, name, _) => match stored.column_by_name(name) {
                     Some(column) => Arc::clone(column),
+                    None if self.blank.iter().any(|blank| blank == name) => blank(field, n)?,
                     None if field.is_nullable() => new_null_array(field.data_type(), n),
                     None => return Err(ArrowError::SchemaError(format!("the file has no column {name}"))),
                 },
             });
         }
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &RecordBatchOptions::new().with_row_count(Some(n)))
+    }
+}
+
+/// A column of nulls, or of empty maps.
+fn blank(field: &Field, rows: usize) -> Result<ArrayRef, ArrowError> {
+    match field.data_type() {
+        DataType::Map(entries, is_sorted) => {
+            let none = StructArray::from(new_empty_array(entries.data_type()).to_data());
+            let offsets = OffsetBuffer::new_zeroed(rows);
+            Ok(Arc::new(MapArray::try_new(Arc::clone(entries), offsets, none, None, *is_sorted)?))
+        }
+        data_type => Ok(new_null_array(data_type, rows)),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMillisecondType, TimestampNanosecondType};
 use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
@@ -53,7 +54,12 @@ pub(super) fn row_filter(
             return Err(unlike());
         }
         let texts = Arc::clone(texts);
-        let passes = move |column: &dyn Array| Ok(BooleanArray::new(texts.passes(column.as_string()), None));
+        let passes = move |column: &dyn Array| {
+            let column = column.as_string::<i32>();
+            let mut rows = vec![true; column.len()];
+            texts.retain(column.value_data(), column.value_offsets(), &mut rows);
+            Ok(BooleanArray::new(BooleanBuffer::collect_bool(rows.len(), |row| rows[row]), None))
+        };
         predicates.push((2, predicate(parquet, position, passes)));
     }
     if predicates.is_empty() {

@@ -15,17 +15,21 @@ mod filter;
 mod metrics;
 mod outline;
 mod page;
+mod passing;
 mod prune;
 mod stream;
+pub mod texts;
 
 use std::sync::Arc;
 
 use catalog::{FileEntry, TimeRange};
 use object_store::ObjectStore;
+use roaring::RoaringBitmap;
 
 pub use metrics::{ScanMetrics, ScanTotals};
 pub use outline::RowGroup;
 pub(crate) use outline::outline;
+pub(crate) use passing::{candidates, passing};
 pub use prune::file_may_match;
 
 use crate::cache::{Caches, Reuse};
@@ -51,6 +55,8 @@ pub struct ScanSpec {
     pub attributes: Option<Arc<[String]>>,
     /// Only this row group; `None`: all that may match.
     pub row_group: Option<usize>,
+    /// Only these rows, counted from the first of the row group, or of the file if there is none; `None`: all that may match.
+    pub rows: Option<Arc<RoaringBitmap>>,
     /// Most rows of a batch.
     pub batch_rows: usize,
     /// Counts what was read and what was skipped; share one over the files of a query.
@@ -67,6 +73,7 @@ impl ScanSpec {
             texts: None,
             attributes: None,
             row_group: None,
+            rows: None,
             batch_rows: BATCH_ROWS,
             metrics: Arc::default(),
         }

@@ -2,14 +2,16 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
-use catalog::FileEntry;
 use catalog::schema::{self, time_column};
+use catalog::{FileEntry, Table};
 use parquet::arrow::arrow_reader::RowSelection;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::ParquetMetaData;
+use roaring::RoaringBitmap;
 
 use super::ScanSpec;
 use super::metrics::ScanMetrics;
@@ -58,35 +60,101 @@ pub(super) fn plan(
     chained: bool,
     spec: &ScanSpec,
 ) -> ReadPlan {
+    let Left { row_groups, starts, rows } = left(file, footer, index, tests, chained, spec);
+    selection(&row_groups, &starts, &rows)
+}
+
+/// Whether no row of the row groups of `plan` has a value in the column `name`, as far as statistics and `index` tell.
+pub(super) fn is_blank(file: &FileEntry, footer: &Footer, index: Option<&IndexReader>, plan: &ReadPlan, name: &str) -> bool {
+    let metadata = footer.reader.metadata();
+    if file.table == Table::Logs && IndexReader::ATTRIBUTES.contains(&name) {
+        let Some(index) = index else { return false };
+        let starts = row_group_starts(metadata);
+        return plan.row_groups.iter().all(|group| {
+            let blocks = starts[*group] / BLOCK_ROWS..starts[group + 1].div_ceil(BLOCK_ROWS);
+            blocks.into_iter().all(|block| index.lacks_attributes(block))
+        });
+    }
+    let leaves = metadata.file_metadata().schema_descr();
+    let is_null = |leaf: usize, group: usize| {
+        let group = metadata.row_group(group);
+        let nulls = group.column(leaf).statistics().and_then(|statistics| statistics.null_count_opt());
+        nulls.is_some_and(|nulls| i64::try_from(nulls) == Ok(group.num_rows()))
+    };
+    match leaves.columns().iter().position(|leaf| leaf.path().parts() == [name]) {
+        Some(leaf) => plan.row_groups.iter().all(|group| is_null(leaf, *group)),
+        None => false,
+    }
+}
+
+/// What is not ruled out.
+#[derive(Debug)]
+pub(super) struct Left {
+    /// Row groups, ascending.
+    pub(super) row_groups: Vec<usize>,
+    /// The first row of each row group of the file, and where the last one ends.
+    pub(super) starts: Vec<usize>,
+    /// Rows of the file, ascending and disjoint.
+    pub(super) rows: Vec<Range<usize>>,
+}
+
+/// Rules out what statistics, page index and index section can.
+pub(super) fn left(
+    file: &FileEntry,
+    footer: &Footer,
+    index: Option<&IndexReader>,
+    tests: &[ColumnTest],
+    chained: bool,
+    spec: &ScanSpec,
+) -> Left {
     let metrics = &*spec.metrics;
     let metadata = footer.reader.metadata();
     let ordered: Vec<(&ColumnTest, Bounds)> = tests.iter().filter_map(|t| Some((t, bounds(file, t)?))).collect();
     let wanted = |rg: &usize| spec.row_group.is_none_or(|only| only == *rg);
     let mut kept: Vec<usize> = (0..metadata.num_row_groups()).filter(wanted).collect();
     let asked = kept.len();
-    ScanMetrics::add(&metrics.row_groups, asked);
+    // Who names rows was told before what is left.
+    let counts = |counter: &AtomicU64, n: usize| {
+        if spec.rows.is_none() {
+            ScanMetrics::add(counter, n);
+        }
+    };
+    counts(&metrics.row_groups, asked);
     for (test, bounds) in &ordered {
         prune_row_groups(footer, test, bounds, &mut kept);
     }
-    ScanMetrics::add(&metrics.row_groups_pruned, asked - kept.len());
+    counts(&metrics.row_groups_pruned, asked - kept.len());
     let starts = row_group_starts(metadata);
     let mut rows: Vec<Range<usize>> = kept.iter().map(|rg| starts[*rg]..starts[*rg + 1]).collect();
     if !chained {
+        if let Some(only) = &spec.rows {
+            rows = intersect(&rows, &ranges_of(only, spec.row_group.and_then(|rg| starts.get(rg).copied()).unwrap_or(0)));
+        }
         let before = count(&rows);
         for (test, bounds) in &ordered {
             if let Some(pages) = matching_pages(footer, test, bounds, &kept, &starts) {
                 rows = intersect(&rows, &pages);
             }
         }
-        ScanMetrics::add(&metrics.rows_pruned_by_page, before - count(&rows));
+        counts(&metrics.rows_pruned_by_page, before - count(&rows));
         if let Some(index) = index {
             let total = starts.last().copied().unwrap_or(0);
             let asks_for_scopes = tests.iter().any(|test| asks_for(test, &|test| matches!(test, Test::HasAttributes)));
             let index = Index { sections: index, has_scopes: asks_for_scopes && has_scopes(footer) };
-            rows = matching_blocks(&index, tests, &rows, total, metrics);
+            let (blocks, ruled_out);
+            (rows, blocks, ruled_out) = matching_blocks(&index, tests, &rows, total);
+            counts(&metrics.blocks, blocks);
+            counts(&metrics.blocks_pruned, ruled_out);
         }
     }
-    selection(&kept, &starts, &rows)
+    Left { row_groups: kept, starts, rows }
+}
+
+/// Rows that are counted from row `first` on, as ranges.
+fn ranges_of(rows: &RoaringBitmap, first: usize) -> Vec<Range<usize>> {
+    let mut ranges = Vec::new();
+    rows.iter().for_each(|row| push(&mut ranges, first + row as usize..first + row as usize + 1));
+    ranges
 }
 
 fn bounds(file: &FileEntry, test: &ColumnTest) -> Option<Bounds> {
@@ -172,14 +240,13 @@ fn has_scopes(footer: &Footer) -> bool {
     !nulls.iter().zip(rows).all(|(nulls, rows)| nulls.is_some() && nulls == rows)
 }
 
-/// Those of `rows` whose blocks the index section does not rule out.
+/// Those of `rows` whose blocks the index section does not rule out; how many blocks they are in, and how many of these it rules out.
 fn matching_blocks(
     index: &Index<'_>,
     tests: &[ColumnTest],
     rows: &[Range<usize>],
     total: usize,
-    metrics: &ScanMetrics,
-) -> Vec<Range<usize>> {
+) -> (Vec<Range<usize>>, usize, usize) {
     // The smallest blocks that any test knows.
     let needs_grams = tests.iter().any(|test| asks_for(test, &|test| matches!(test, Test::Contains(_))));
     let block_rows = index.sections.grams().filter(|_| needs_grams).map_or(BLOCK_ROWS, GramFilters::block_rows);
@@ -199,9 +266,7 @@ fn matching_blocks(
             next = block + 1;
         }
     }
-    ScanMetrics::add(&metrics.blocks, blocks);
-    ScanMetrics::add(&metrics.blocks_pruned, ruled_out);
-    intersect(rows, &kept)
+    (intersect(rows, &kept), blocks, ruled_out)
 }
 
 /// Whether a test, or one of its alternatives, is one that `is_it`.
@@ -245,7 +310,7 @@ fn any_id(filters: Option<&crate::index::BlockFilters>, block: usize, ids: &[Sca
     })
 }
 
-fn row_group_starts(metadata: &Arc<ParquetMetaData>) -> Vec<usize> {
+pub(super) fn row_group_starts(metadata: &Arc<ParquetMetaData>) -> Vec<usize> {
     let mut starts = vec![0];
     for rg in metadata.row_groups() {
         starts.push(starts[starts.len() - 1] + usize::try_from(rg.num_rows()).unwrap_or(0));

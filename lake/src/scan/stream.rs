@@ -86,7 +86,7 @@ impl Scan {
         let tests = page::tests_of(file, &self.spec);
         let index = match page::wants_index(&tests) {
             true => self.caches.index(store, file).await?,
-            false => None,
+            false => self.caches.known_index(file).await,
         };
         let chained = self.projection.is_chained();
         let plan = page::plan(file, &footer, index.as_deref(), &tests, chained, &self.spec);
@@ -94,6 +94,8 @@ impl Scan {
             ScanMetrics::add(&metrics.files_pruned, 1);
             return Ok(());
         }
+        let is_blank = |name: &str| page::is_blank(file, &footer, index.as_deref(), &plan, name);
+        self.projection.leave_out(is_blank);
         let undecodable = |e: &dyn std::fmt::Display| Error::Decode { table: file.table, file: file.id, reason: e.to_string() };
         let texts = self.spec.texts.as_ref();
         debug_assert!(!chained || texts.is_none(), "tables whose rows are chained have no texts to test");

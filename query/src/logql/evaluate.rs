@@ -23,7 +23,7 @@ use super::answer::{Answer, Entry, Stats, Stream, Value};
 use super::config::LogqlConfig;
 use super::entries::{Found, Nearest};
 use super::error::{Error, Result};
-use super::lines::{self, Lines, LinesExec, Wanted};
+use super::lines::{self, LineFilters, Lines, LinesExec, Wanted};
 use super::metadata::{self, Need};
 use super::numbers;
 use super::request::{Direction, InstantQuery, RangeQuery, TimeNs};
@@ -187,7 +187,8 @@ pub(super) async fn ready(
         Some(names) => Need::of(names.filter(|name| !streams.all_have(name))),
     };
     let resources = Resources::load(view, &work.resources, &need, time).await?;
-    let filters = Some(pipeline.leading_filters()).filter(|filters| !filters.is_empty()).map(Arc::new);
+    let leading = log.stages.iter().take_while(|stage| matches!(stage, Stage::LineFilter(_))).count();
+    let filters = LineFilters::of(pipeline.leading_filters(), &Pipeline::required_literals(&log.stages[..leading]));
     let pipeline = pipeline.behind_filters();
     let mut columns: Vec<String> = vec!["stream_id".to_owned(), "ts".to_owned()];
     columns.extend((takes_text || !pipeline.is_empty()).then(|| "body".to_owned()));
@@ -225,9 +226,9 @@ impl Ready {
         Self { partitions: 1, ..self }
     }
 
-    /// Whether no stage looks at a line.
-    pub(super) fn takes_every_line(&self) -> bool {
-        self.stages.pipeline.is_empty() && self.lines.takes_every_line()
+    /// Whether no stage looks at a line but line filters.
+    pub(super) fn takes_every_line_that_passes(&self) -> bool {
+        self.stages.pipeline.is_empty()
     }
 
     /// What is read.

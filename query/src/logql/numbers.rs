@@ -92,7 +92,8 @@ async fn leaf(work: &Work, leaf: &Leaf, grid: StepGrid) -> Result<(Vec<metric::S
         if reader.state().groups_len() > SERIES_MAX { Err(too_many_series()) } else { Ok(()) }
     };
     let (mut readers, mut tally) = (Vec::new(), Tally::default());
-    if counts && ready.takes_every_line() {
+    // Lengths are told only of lines that pass, where they are read.
+    if counts && ready.takes_every_line_that_passes() && (!takes_text || ready.lines().takes_every_line()) {
         (readers, tally) = runs::count(work, &ready, leaf, &extractor, grid).await?;
     }
     if !ready.lines().is_done() {

@@ -321,6 +321,7 @@ impl Run {
                     texts: None,
                     attributes: None,
                     row_group: None,
+                    rows: None,
                     batch_rows: self.batch_rows,
                     metrics: Arc::clone(&self.lake_metrics),
                 };

@@ -134,6 +134,7 @@ impl Reading {
                 time: self.time,
                 predicate: predicate.clone(),
                 row_group: None,
+                rows: None,
                 batch_rows: BATCH_ROWS,
                 metrics: Arc::clone(&self.metrics),
                 texts: Default::default(),

@@ -42,6 +42,11 @@ impl LeadingFilters {
         self.filters.is_empty()
     }
 
+    /// The filters as text: those of one text pass the same lines.
+    pub fn text(&self) -> String {
+        self.filters.iter().map(LinePredicate::text).collect::<Vec<_>>().join(" ")
+    }
+
     /// Whether one line passes.
     pub fn matches(&self, line: &[u8]) -> bool {
         self.filters.iter().all(|filter| filter.matches(line))

@@ -16,6 +16,8 @@ const SEARCHED_BYTES_MIN: usize = 3;
 /// A compiled line filter.
 #[derive(Debug, Clone)]
 pub struct LinePredicate {
+    /// The filter as it is printed.
+    text: Box<str>,
     negated: bool,
     alternatives: Vec<Needle>,
 }
@@ -51,7 +53,12 @@ impl LinePredicate {
         };
         let mut alternatives = filter.alternatives.iter().map(needle).collect::<Result<Vec<_>, _>>()?;
         merge_texts(&mut alternatives);
-        Ok(LinePredicate { negated: filter.op.is_negative(), alternatives })
+        Ok(LinePredicate { text: filter.to_string().into(), negated: filter.op.is_negative(), alternatives })
+    }
+
+    /// The filter as it is printed: filters of one text pass the same lines.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     /// Whether a line passes.

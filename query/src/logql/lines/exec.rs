@@ -25,11 +25,11 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::stream::try_unfold;
 use futures::{StreamExt, TryStreamExt};
 use lake::{BatchStream, ScanSpec, TextTest};
-use logql::pipeline::LeadingFilters;
+use roaring::RoaringBitmap;
 
 use super::super::error::Error as LogqlError;
 use super::seen::{METADATA, Once, Seen, has_ties};
-use super::{FileUnit, Hiding, Lines, TEXT, Unit};
+use super::{FileUnit, Hiding, LineFilters, Lines, NARROW_STREAMS_MAX, TEXT, Unit};
 use crate::error::Error;
 use crate::scan::deletes;
 use crate::view::View;
@@ -104,8 +104,9 @@ impl DisplayAs for LinesExec {
     }
 }
 
-/// Streams up to which a read is narrow.
-const NARROW_STREAMS_MAX: usize = 32;
+/// Texts that are looked at first, to read of the other columns and once more of texts only what rows that pass have. With more of them, texts
+/// that pass are kept while the other columns are read.
+const SIFTED_ROWS_MAX: u64 = 16 << 10;
 
 /// The unit that a partition reads.
 struct Current {
@@ -116,23 +117,30 @@ struct Current {
     is_mixed: bool,
     /// Whether it is known that no line is there twice.
     is_untied: bool,
-    /// What the filters looked at so far; `None` if its rows have not passed them.
-    looked_at: Option<Arc<LookedAt>>,
+    /// Whether its rows have passed the filters.
+    is_filtered: bool,
+    /// What the filters look at while it is read.
+    filtering: Option<Arc<Filtering>>,
     hiding: Hiding,
 }
 
-/// Lines that filters looked at, and their bytes.
-#[derive(Debug, Default)]
-struct LookedAt {
+/// The line filters, where the lake applies them; counts the lines that they looked at, and their bytes.
+#[derive(Debug)]
+pub(super) struct Filtering {
+    filters: Arc<LineFilters>,
     lines: AtomicUsize,
     bytes: AtomicUsize,
 }
 
-/// The line filters, where the scan applies them.
-#[derive(Debug)]
-struct Filtering {
-    filters: Arc<LeadingFilters>,
-    looked_at: Arc<LookedAt>,
+impl Filtering {
+    pub(super) fn new(filters: Arc<LineFilters>) -> Self {
+        Self { filters, lines: AtomicUsize::new(0), bytes: AtomicUsize::new(0) }
+    }
+
+    /// Lines so far, and bytes.
+    pub(super) fn looked_at(&self) -> (usize, usize) {
+        (self.lines.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+    }
 }
 
 impl TextTest for Filtering {
@@ -140,10 +148,15 @@ impl TextTest for Filtering {
         TEXT
     }
 
-    fn passes(&self, texts: &StringArray) -> BooleanBuffer {
-        self.looked_at.lines.fetch_add(texts.len(), Ordering::Relaxed);
-        self.looked_at.bytes.fetch_add(bytes_of(texts), Ordering::Relaxed);
-        passing(&self.filters, texts)
+    fn retain(&self, buffer: &[u8], offsets: &[i32], rows: &mut [bool]) {
+        let (mut lines, mut bytes) = (0, 0);
+        for (row, _) in rows.iter().enumerate().filter(|(_, wanted)| **wanted) {
+            lines += 1;
+            bytes += (offsets[row + 1] - offsets[row]).unsigned_abs() as usize;
+        }
+        self.lines.fetch_add(lines, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.filters.leading.filter_rows(buffer, offsets, rows);
     }
 }
 
@@ -153,10 +166,27 @@ fn bytes_of(texts: &StringArray) -> usize {
 }
 
 /// Of each text, whether it passes.
-fn passing(filters: &LeadingFilters, texts: &StringArray) -> BooleanBuffer {
+fn passing(filters: &LineFilters, texts: &StringArray) -> BooleanBuffer {
     let mut kept = vec![true; texts.len()];
-    filters.filter_rows(texts.value_data(), texts.value_offsets(), &mut kept);
+    filters.leading.filter_rows(texts.value_data(), texts.value_offsets(), &mut kept);
     BooleanBuffer::collect_bool(kept.len(), |row| kept[row])
+}
+
+/// A unit, and what is known of its rows.
+struct Sifted {
+    unit: Unit,
+    rows: Rows,
+}
+
+/// The rows of a unit that are read.
+#[derive(Debug, Clone)]
+enum Rows {
+    /// Those that statistics and index do not rule out; the scan tells which are wanted.
+    Any,
+    /// At most these; their times are wanted.
+    Among(Arc<RoaringBitmap>),
+    /// These, which pass the filters.
+    Passing(Arc<RoaringBitmap>),
 }
 
 /// One partition at work.
@@ -174,21 +204,25 @@ impl Run {
             let Some(current) = &mut self.current else {
                 let Some(unit) = self.lines.take() else { return Ok(None) };
                 self.once.start_unit();
-                self.current = Some(match self.untied(&unit).await? {
+                let Sifted { unit, rows } = match sifted(&self.lines, self.once.memory(), unit).await.map_err(of_engine)? {
+                    Some(sifted) => sifted,
+                    None => continue,
+                };
+                self.current = Some(match self.untied(&unit, &rows).await? {
                     Some(current) => current,
-                    None => self.open(unit)?,
+                    None => self.open(unit, rows)?,
                 });
                 continue;
             };
             let Some(batch) = current.stream.next().await.transpose().map_err(Error::from)? else {
-                if let Some(looked_at) = current.looked_at.take() {
-                    self.lines.count(looked_at.lines.load(Ordering::Relaxed), looked_at.bytes.load(Ordering::Relaxed));
+                if let Some(filtering) = current.filtering.take() {
+                    let (lines, bytes) = filtering.looked_at();
+                    self.lines.count(lines, bytes);
                 }
                 self.current = None;
                 continue;
             };
-            let (time, is_mixed, is_untied, is_filtered) =
-                (current.time, current.is_mixed, current.is_untied, current.looked_at.is_some());
+            let &mut Current { time, is_mixed, is_untied, is_filtered, .. } = current;
             let batch = if is_mixed { self.wanted(batch, time)? } else { batch };
             let mut batch = if is_filtered { batch } else { self.matching(batch)? };
             // Before lines are told to be there already: a deleted one does not hide its like that came later.
@@ -218,7 +252,7 @@ impl Run {
     }
 
     /// The rows of a file if no two of them can be equal lines: `None` when texts must tell.
-    async fn untied(&mut self, unit: &Unit) -> Result<Option<Current>> {
+    async fn untied(&mut self, unit: &Unit, rows: &Rows) -> Result<Option<Current>> {
         let Unit::File(file) = unit else { return Ok(None) };
         if !self.lines.seen.overlaps_in(file.time, file.services()).is_empty() {
             return Ok(None);
@@ -233,34 +267,35 @@ impl Run {
                 false => runs.is_untied(view, &file.file, file.row_group, self.once.memory()).await.map_err(of_engine)?,
             };
             return match is_untied {
-                true => Ok(Some(Current { is_untied: true, ..self.scan(unit.clone(), columns)? })),
+                true => Ok(Some(Current { is_untied: true, ..self.scan(unit.clone(), Rows::Any, columns)? })),
                 false => Ok(None),
             };
         }
         if file.hiding.deletes.columns(Table::Logs).contains(&TEXT) || self.lines.wants_text() {
             return Ok(None);
         }
-        let current = self.scan(unit.clone(), columns)?;
-        let Current { stream, time, is_mixed, hiding, looked_at, .. } = current;
+        let current = self.scan(unit.clone(), rows.clone(), columns)?;
+        let Current { stream, time, is_mixed, hiding, is_filtered, filtering, .. } = current;
         let batches: Vec<RecordBatch> = stream.try_collect().await.map_err(Error::from)?;
         if has_ties(&batches) {
             return Ok(None);
         }
         let stream = futures::stream::iter(batches.into_iter().map(Ok)).boxed();
-        Ok(Some(Current { stream, time, is_mixed, is_untied: true, looked_at, hiding }))
+        Ok(Some(Current { stream, time, is_mixed, is_untied: true, is_filtered, filtering, hiding }))
     }
 
-    fn open(&self, unit: Unit) -> Result<Current> {
+    fn open(&self, unit: Unit, rows: Rows) -> Result<Current> {
         let mut columns = self.lines.wanted.columns.clone();
         for identifying in METADATA.iter().chain([&TEXT]) {
             if !columns.iter().any(|column| column == identifying) {
                 columns.push((*identifying).to_owned());
             }
         }
-        self.scan(unit, columns)
+        self.scan(unit, rows, columns)
     }
 
-    fn scan(&self, unit: Unit, mut columns: Vec<String>) -> Result<Current> {
+    /// Reads those of `rows` of `unit` that are wanted.
+    fn scan(&self, unit: Unit, rows: Rows, mut columns: Vec<String>) -> Result<Current> {
         let Lines { view, wanted, predicate, metrics, bound, .. } = &*self.lines;
         let time = bound.left(wanted.time);
         match unit {
@@ -269,25 +304,30 @@ impl Run {
                 let telling = hiding.deletes.columns(Table::Logs);
                 let missing: Vec<&str> = telling.into_iter().filter(|name| columns.iter().all(|known| known != name)).collect();
                 columns.extend(missing.into_iter().map(str::to_owned));
-                let looked_at = wanted.filters.as_ref().map(|_| Arc::default());
-                let texts = wanted.filters.as_ref().zip(looked_at.as_ref()).map(|(filters, looked_at)| {
-                    let (filters, looked_at) = (Arc::clone(filters), Arc::clone(looked_at));
-                    Arc::new(Filtering { filters, looked_at }) as Arc<dyn TextTest>
-                });
+                let filters = wanted.filters.as_ref().filter(|_| !matches!(rows, Rows::Passing(_)));
+                let filtering = filters.map(|filters| Arc::new(Filtering::new(Arc::clone(filters))));
+                let is_filtered = wanted.filters.is_some();
+                let texts = filtering.as_ref().map(|filtering| Arc::clone(filtering) as Arc<dyn TextTest>);
+                let (time_to_test, rows) = match rows {
+                    Rows::Any => (time, None),
+                    Rows::Among(rows) => (TimeRange::ALL, Some(rows)),
+                    Rows::Passing(rows) => (time, Some(rows)),
+                };
                 let spec = ScanSpec {
                     columns,
-                    time,
+                    time: time_to_test,
                     predicate: predicate.clone(),
                     texts,
                     attributes: None,
                     row_group,
+                    rows,
                     batch_rows: self.batch_rows,
                     metrics: Arc::clone(metrics),
                 };
                 let stream = view.lake().scan(file, spec).map_err(Error::from)?;
                 // Ids in a set and times are tested row by row by the scan, unless there are too many ids for a set.
                 let is_mixed = !wanted.streams.is_all && wanted.streams.list.len() > super::STREAM_IDS_MAX;
-                Ok(Current { stream, time, is_mixed, is_untied: false, looked_at, hiding })
+                Ok(Current { stream, time, is_mixed, is_untied: false, is_filtered, filtering, hiding })
             }
             Unit::Fresh { batch, .. } => {
                 let positions = columns.iter().map(|name| batch.schema_ref().index_of(name));
@@ -299,7 +339,8 @@ impl Run {
                     .collect();
                 let stream = futures::stream::iter(slices).boxed();
                 // No predicate hides rows in memory.
-                Ok(Current { stream, time, is_mixed: true, is_untied: false, looked_at: None, hiding: Hiding::default() })
+                let hiding = Hiding::default();
+                Ok(Current { stream, time, is_mixed: true, is_untied: false, is_filtered: false, filtering: None, hiding })
             }
         }
     }
@@ -337,6 +378,34 @@ impl Run {
         let kept = passing(filters, bodies);
         filtered(batch, kept)
     }
+}
+
+/// The unit, with what is known of its rows before they are read; `None` if none can be wanted.
+async fn sifted(lines: &Lines, memory: &Arc<dyn MemoryPool>, unit: Unit) -> super::super::error::Result<Option<Sifted>> {
+    let file = match &unit {
+        Unit::File(file) if lines.wanted.filters.is_some() => file,
+        _ => return Ok(Some(Sifted { unit, rows: Rows::Any })),
+    };
+    let mut candidates = lines.candidates(file).await?;
+    let is_few = candidates.len() <= SIFTED_ROWS_MAX;
+    let mut rows = Rows::Any;
+    if !is_few && let Some(inside) = lines.rows_in_time(file, memory).await? {
+        candidates &= inside;
+        rows = Rows::Among(Arc::new(candidates.clone()));
+    }
+    if candidates.is_empty() {
+        return Ok(None);
+    }
+    // Where the index leaves much over, many lines pass: their texts are kept while the other columns are read.
+    let rows_max = if is_few { SIFTED_ROWS_MAX } else { 0 };
+    if let Some(hits) = lines.hits(&file.file, file.row_group, &candidates, rows_max).await? {
+        candidates &= &hits.passing;
+        if candidates.is_empty() {
+            return Ok(None);
+        }
+        rows = Rows::Passing(Arc::new(candidates));
+    }
+    Ok(Some(Sifted { unit, rows }))
 }
 
 /// The rows of a row group, or of a whole file, whose line is there already, ascending.

@@ -20,21 +20,24 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use catalog::{FileEntry, SnapshotId, Table, TimeRange, Timestamp};
+use datafusion::execution::memory_pool::MemoryPool;
 use futures::{StreamExt, TryStreamExt, stream};
 use lake::deletes::Deletes;
-use lake::{ColumnTest, Predicate, Scalar, ScanMetrics, Test};
+use lake::{ColumnTest, Predicate, Scalar, ScanMetrics, ScanSpec, Test};
 use logql::pipeline::{LeadingFilters, Literal};
 use parking_lot::Mutex;
+use roaring::RoaringBitmap;
 
 pub(super) use exec::{LinesExec, repeated_rows};
 pub(super) use seen::has_ties;
 
 use super::error::Result;
 use super::request::Direction;
-use super::runs::{RunCache, split_times};
+use super::runs::{Hits, RunCache, split_times};
 use super::streams::Streams;
 use crate::scan::deletes;
 use crate::view::View;
+use exec::Filtering;
 use seen::{Seen, Span};
 
 /// Streams up to which files are told apart by ids.
@@ -43,6 +46,9 @@ const STREAM_IDS_MAX: usize = 4_096;
 const FOOTERS_AT_ONCE: usize = 8;
 /// Rows up to which a file is read as one.
 const WHOLE_ROWS_MAX: u64 = 128 << 10;
+
+/// Streams up to which a read is narrow: times of all streams are more than it reads.
+const NARROW_STREAMS_MAX: usize = 32;
 
 /// The column of the lines.
 pub(super) const TEXT: &str = "body";
@@ -59,11 +65,30 @@ pub(super) struct Wanted {
     /// What the index may know of wanted lines.
     pub(super) texts: Vec<ColumnTest>,
     /// Line filters that lines must pass.
-    pub(super) filters: Option<Arc<LeadingFilters>>,
+    pub(super) filters: Option<Arc<LineFilters>>,
     /// Which units come first.
     pub(super) direction: Direction,
     /// Whether the read may end early, once there are enough of the first lines.
     pub(super) may_end: bool,
+}
+
+/// Line filters at the head of a query's stages.
+#[derive(Debug)]
+pub(super) struct LineFilters {
+    leading: LeadingFilters,
+    /// What passes the same lines has the same text.
+    text: Arc<str>,
+    /// What the index may know of lines that pass.
+    needs: Vec<ColumnTest>,
+}
+
+impl LineFilters {
+    /// The filters `leading`, at which the texts of `literals` are for the index; none if every line passes.
+    pub(super) fn of(leading: LeadingFilters, literals: &[Vec<Literal>]) -> Option<Arc<Self>> {
+        let text = leading.text().into();
+        let needs = literals.iter().map(|literals| has_one_of(literals)).collect();
+        (!leading.is_empty()).then(|| Arc::new(Self { leading, text, needs }))
+    }
 }
 
 /// What was deleted of a file's rows.
@@ -287,6 +312,85 @@ impl Lines {
             }
             Unit::Fresh { .. } => (Vec::new(), vec![wanted]),
         }
+    }
+
+    /// Of the rows `asked` of a row group, or of a file, those that pass the filters, as far as they are not known: `None` when only reading the rows can
+    /// tell, or when more than `rows_max` texts would have to be looked at.
+    ///
+    /// # Errors
+    /// The lake's.
+    pub(super) async fn hits(
+        &self,
+        file: &Arc<FileEntry>,
+        row_group: Option<usize>,
+        asked: &RoaringBitmap,
+        rows_max: u64,
+    ) -> Result<Option<Arc<Hits>>> {
+        let Some(filters) = &self.wanted.filters else { return Ok(None) };
+        let lake = self.view.lake();
+        let known = self.runs.hits(&self.view, file, row_group, &filters.text).await;
+        let new = asked - &known.tested;
+        if new.is_empty() {
+            self.count(asked.len() as usize, 0);
+            return Ok(Some(known));
+        }
+        let mut spec = ScanSpec { row_group, metrics: Arc::clone(&self.metrics), ..ScanSpec::all([TEXT]) };
+        spec.rows = Some(Arc::new(new.clone()));
+        spec.predicate = Predicate { all: filters.needs.clone() };
+        let candidates = lake.candidates(file, &spec).await?;
+        if candidates.len() > rows_max {
+            return Ok(None);
+        }
+        spec.rows = Some(Arc::new(candidates));
+        let test = Arc::new(Filtering::new(Arc::clone(filters)));
+        spec.texts = Some(Arc::clone(&test) as _);
+        let Some(passing) = lake.passing(file, &spec).await? else { return Ok(None) };
+        let (lines, bytes) = test.looked_at();
+        self.count(lines.max(asked.len() as usize), bytes);
+        let hits = Arc::new(Hits::new(&known.tested | new, &known.passing | passing));
+        self.runs.keep_hits(&self.view, file, row_group, &filters.text, Arc::clone(&hits)).await;
+        Ok(Some(hits))
+    }
+
+    /// The rows of a unit that have the time wanted of it, where that is a part of its time and times are worth keeping; `None` where the scan has to
+    /// tell.
+    ///
+    /// # Errors
+    /// The lake's; out of memory.
+    pub(super) async fn rows_in_time(&self, unit: &FileUnit, memory: &Arc<dyn MemoryPool>) -> Result<Option<RoaringBitmap>> {
+        let time = self.bound.left(self.wanted.time).intersect(unit.part);
+        let is_narrow = !self.wanted.streams.is_all && self.wanted.streams.list.len() <= NARROW_STREAMS_MAX;
+        let is_whole = unit.part == TimeRange::ALL && time.start <= unit.time.start && unit.time.end <= time.end;
+        if is_narrow || is_whole {
+            return Ok(None);
+        }
+        self.runs.rows_in(&self.view, &unit.file, unit.row_group, time, memory).await
+    }
+
+    /// Whether statistics and index rule out all rows of `unit`.
+    ///
+    /// # Errors
+    /// The lake's.
+    pub(super) async fn has_no_candidate(&self, unit: &Unit) -> Result<bool> {
+        match unit {
+            Unit::File(unit) => Ok(self.candidates(unit).await?.is_empty()),
+            Unit::Fresh { .. } => Ok(false),
+        }
+    }
+
+    /// The rows of a unit of a file that statistics and index do not rule out.
+    ///
+    /// # Errors
+    /// The lake's.
+    pub(super) async fn candidates(&self, unit: &FileUnit) -> Result<RoaringBitmap> {
+        let spec = ScanSpec {
+            time: self.bound.left(self.wanted.time).intersect(unit.part),
+            predicate: self.predicate.clone(),
+            row_group: unit.row_group,
+            metrics: Arc::clone(&self.metrics),
+            ..ScanSpec::all([TEXT])
+        };
+        Ok(self.view.lake().candidates(&unit.file, &spec).await?)
     }
 
     /// Counts lines that were looked at, and their bytes.

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use catalog::{FileEntry, FileId, Table, TenantId};
+use catalog::{FileEntry, FileId, Table, TenantId, TimeRange};
 use datafusion::execution::memory_pool::MemoryPool;
 use futures::TryStreamExt;
 use lake::ScanSpec;
 use moka::future::Cache;
+use roaring::RoaringBitmap;
 
 use super::super::error::{Error, Result};
 use super::super::lines::{TEXT, has_ties, repeated_rows};
+use super::hits::Hits;
 use super::marks::Marks;
 use super::times::{Lengths, Times};
 use crate::view::View;
@@ -38,6 +40,8 @@ enum What {
     Lengths,
     /// Of these columns.
     Marks(Arc<[&'static str]>),
+    /// Of line filters with this text.
+    Hits(Arc<str>),
 }
 
 #[derive(Debug, Clone)]
@@ -45,6 +49,7 @@ enum Kept {
     Times(Arc<Times>),
     Lengths(Arc<Lengths>),
     Marks(Arc<Marks>),
+    Hits(Arc<Hits>),
 }
 
 /// See the module. Bounded by bytes.
@@ -59,6 +64,7 @@ impl RunCache {
                 Kept::Times(times) => times.memory_bytes(),
                 Kept::Lengths(lengths) => lengths.memory_bytes(),
                 Kept::Marks(marks) => marks.memory_bytes(),
+                Kept::Hits(hits) => hits.memory_bytes(),
             };
             u32::try_from(bytes + 128).unwrap_or(u32::MAX)
         };
@@ -98,6 +104,27 @@ impl RunCache {
         }
     }
 
+    /// The rows of a row group, or of a file, at times in `time`; `None` when the order of its rows does not tell.
+    pub(in super::super) async fn rows_in(
+        &self,
+        view: &View,
+        file: &Arc<FileEntry>,
+        row_group: Option<usize>,
+        time: TimeRange,
+        memory: &Arc<dyn MemoryPool>,
+    ) -> Result<Option<RoaringBitmap>> {
+        let times = self.times(&RowGroupId { view, file, row_group }, memory).await?;
+        // Without lines that are there already, lines have the numbers of their rows.
+        if !times.is_sorted() || !times.repeated().is_empty() {
+            return Ok(None);
+        }
+        let mut rows = RoaringBitmap::new();
+        for within in times.runs().iter().map(|run| times.within(run, time)) {
+            rows.insert_range(within.start as u32..within.end as u32);
+        }
+        Ok(Some(rows))
+    }
+
     /// The lengths of the lines, each line once.
     pub(super) async fn lengths(&self, group: &RowGroupId<'_>, memory: &Arc<dyn MemoryPool>) -> Result<Arc<Lengths>> {
         let load = async {
@@ -129,6 +156,36 @@ impl RunCache {
             Kept::Marks(marks) => Ok(marks),
             _ => Err(unlike()),
         }
+    }
+
+    /// What is known of the rows that pass line filters with this text; nothing if nothing is.
+    pub(in super::super) async fn hits(
+        &self,
+        view: &View,
+        file: &Arc<FileEntry>,
+        row_group: Option<usize>,
+        filters: &Arc<str>,
+    ) -> Arc<Hits> {
+        let what = What::Hits(Arc::clone(filters));
+        let key = Key { tenant: view.tenant().clone(), file: file.id, row_group, what };
+        match self.0.get(&key).await {
+            Some(Kept::Hits(hits)) => hits,
+            _ => Arc::default(),
+        }
+    }
+
+    /// Keeps what is known. Of two that learn something at the same time one is kept.
+    pub(in super::super) async fn keep_hits(
+        &self,
+        view: &View,
+        file: &Arc<FileEntry>,
+        row_group: Option<usize>,
+        filters: &Arc<str>,
+        hits: Arc<Hits>,
+    ) {
+        let what = What::Hits(Arc::clone(filters));
+        let key = Key { tenant: view.tenant().clone(), file: file.id, row_group, what };
+        self.0.insert(key, Kept::Hits(hits)).await;
     }
 
     async fn get(&self, group: &RowGroupId<'_>, what: What, load: impl Future<Output = Result<Kept>>) -> Result<Kept> {

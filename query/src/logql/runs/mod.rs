@@ -4,19 +4,21 @@
 //! row group ──► Times   [ stream 3        | stream 7           ]   times of every line, each line once     (kept)
 //!               Marks   [ info info error | info info info info ]  metadata, where it is the level alone    (kept)
 //!               Lengths [ 211  198  305   | 87   90   92   85   ]  of texts, where bytes are counted        (kept)
+//!               Hits    [  1    0    0    | 0    1    1    0    ]  lines that pass the line filters         (kept, by the filters' text)
 //!                              │ a run, its lines of one level, the labels of one of them
 //!                              ▼
 //!               LeafReader::read_run ──► panes, by bisection of times
 //! ```
-//! A metric query whose stages do nothing counts lines by the labels of their streams, and maybe by their level. Of files that all windows see
+//! A metric query whose stages do nothing, but for line filters in front, counts lines by the labels of their streams, and maybe by their level. Of files that all windows see
 //! alike the index says how many lines of each stream there are ([`lake::index::StreamLines`]). Of others it is enough to know which times a run has; texts are read once, of row groups where two lines of a stream have one time, to tell equal lines.
 //!
 //! # Invariants
 //! - The counts are those that the lines would give one by one. What cannot be counted so goes back to whoever reads lines: rows in memory, rows
 //!   that deletes may hide, times at which another unit may have the same line, row groups with more metadata than a level.
-//! - What is kept depends on the file alone. Files never change.
+//! - What is kept depends on the file alone, and on the filters. Files never change.
 
 mod cache;
+mod hits;
 mod marks;
 mod times;
 
@@ -25,9 +27,11 @@ use std::sync::Arc;
 use catalog::TimeRange;
 use futures::{StreamExt, TryStreamExt, stream};
 use logql::metric::{Leaf, LeafReader, SampleExtractor, StepGrid};
+use roaring::RoaringBitmap;
 use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use cache::RunCache;
+pub(super) use hits::Hits;
 
 use super::error::{Error, Result};
 use super::evaluate::{Ready, Work, died};
@@ -55,6 +59,8 @@ struct Known {
     times: Arc<Times>,
     marks: Arc<Marks>,
     lengths: Option<Arc<Lengths>>,
+    /// Lines that pass the filters, where there are some.
+    hits: Option<Arc<Hits>>,
 }
 
 /// Counts what can be counted without reading lines, and leaves the rest in `ready`.
@@ -90,7 +96,7 @@ pub(super) async fn count(
             let mut left = Vec::new();
             while let Some(unit) = source.lines.take() {
                 ticket.check()?;
-                match source.known(&unit, &memory).await? {
+                match source.known(&unit, &runner, &memory).await? {
                     Some(known) => left.extend(source.read(&unit, &known, &mut runner, &mut reader)),
                     None => left.push(unit),
                 }
@@ -114,7 +120,7 @@ pub(super) async fn count(
 impl Source {
     /// Counts the lines of files that all windows see alike, or none does, by what their index says of streams.
     async fn read_files(&self, runner: &mut Runner, reader: &mut LeafReader) -> Result<()> {
-        if !self.metadata.is_empty() {
+        if !self.metadata.is_empty() || !self.lines.takes_every_line() {
             return Ok(());
         }
         for file in self.lines.whole_files() {
@@ -144,9 +150,13 @@ impl Source {
     async fn known(
         &self,
         unit: &Unit,
+        runner: &Runner,
         memory: &Arc<dyn datafusion::execution::memory_pool::MemoryPool>,
     ) -> Result<Option<Known>> {
         let Some((file, row_group)) = self.lines.plain_file(unit) else { return Ok(None) };
+        if !self.lines.takes_every_line() && self.lines.has_no_candidate(unit).await? {
+            return Ok(Some(Known::nothing()));
+        }
         let group = RowGroupId { view: self.lines.view(), file, row_group };
         let marks = self.cache.marks(&group, &self.metadata, memory).await?;
         if !marks.is_plain() {
@@ -157,7 +167,29 @@ impl Source {
             return Ok(None);
         }
         let lengths = if self.by_length { Some(self.cache.lengths(&group, memory).await?) } else { None };
-        Ok(Some(Known { times, marks, lengths }))
+        let hits = match self.lines.takes_every_line() {
+            true => None,
+            // Rows and lines have other numbers.
+            false if !times.repeated().is_empty() => return Ok(None),
+            false => match self.lines.hits(file, row_group, &self.rows_of(unit, &times, runner), u64::MAX).await? {
+                Some(hits) => Some(hits),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(Known { times, marks, lengths, hits }))
+    }
+
+    /// The rows of `unit` that are wanted at times that are its own.
+    fn rows_of(&self, unit: &Unit, times: &Times, runner: &Runner) -> RoaringBitmap {
+        let (own, _) = self.lines.own_times(unit);
+        let mut rows = RoaringBitmap::new();
+        for run in times.runs().iter().filter(|run| runner.place(run.stream).is_some()) {
+            for time in &own {
+                let within = times.within(run, *time);
+                rows.insert_range(within.start as u32..within.end as u32);
+            }
+        }
+        rows
     }
 
     /// Counts the lines of `unit` at times that are its own; the parts of it that are not.
@@ -169,7 +201,7 @@ impl Source {
             let Some(place) = runner.place(run.stream) else { continue };
             for time in &own {
                 let rows = known.times.within(run, *time);
-                lines += rows.len();
+                lines += if known.hits.is_none() { rows.len() } else { 0 };
                 known.read_run(place, &Run { rows, ..run.clone() }, runner, reader, &mut by_mark);
             }
         }
@@ -182,10 +214,50 @@ impl Source {
 type Gathered = (Vec<i64>, Vec<u32>);
 
 impl Known {
+    /// That there is no line.
+    fn nothing() -> Self {
+        Self { times: Arc::default(), marks: Arc::new(Marks::none()), lengths: None, hits: None }
+    }
+
+    /// Counts the lines of a run of one stream that pass the filters.
+    fn read_hits(
+        &self,
+        passing: &RoaringBitmap,
+        place: usize,
+        run: &Run,
+        runner: &mut Runner,
+        reader: &mut LeafReader,
+        by_mark: &mut [Gathered],
+    ) {
+        let rows = run.rows.start as u32..run.rows.end as u32;
+        let times = self.times.of(run);
+        let (Some(first_ns), Some(last_ns)) = (times.first(), times.last()) else { return };
+        let only = self.marks.only(run);
+        if let Some(mark) = only.filter(|_| reader.state().is_one_pane(*first_ns, *last_ns)) {
+            let lines = passing.range_cardinality(rows);
+            if lines > 0 {
+                runner.alike(place, self.marks.labels(mark), lines as usize, |line| {
+                    reader.read_total(*first_ns, *last_ns, lines, line.labels);
+                });
+            }
+            return;
+        }
+        let marks = self.marks.of(run);
+        for row in passing.range(rows) {
+            let at = row as usize - run.rows.start;
+            let mark = only.or_else(|| marks.get(at).copied()).unwrap_or(0);
+            by_mark[usize::from(mark)].0.push(times[at]);
+        }
+        self.read_gathered(place, runner, reader, by_mark);
+    }
+
     /// Counts the lines of a run of one stream.
     fn read_run(&self, place: usize, run: &Run, runner: &mut Runner, reader: &mut LeafReader, by_mark: &mut [Gathered]) {
         if run.rows.is_empty() {
             return;
+        }
+        if let Some(hits) = &self.hits {
+            return self.read_hits(&hits.passing, place, run, runner, reader, by_mark);
         }
         let times = self.times.of(run);
         let lengths = self.lengths.as_ref().map(|lengths| lengths.of(run));
@@ -199,8 +271,13 @@ impl Known {
             marked.push(times[at]);
             marked_lengths.extend(lengths.map(|lengths| lengths[at]));
         }
+        self.read_gathered(place, runner, reader, by_mark);
+    }
+
+    /// Counts lines that were gathered by their marks, and forgets them.
+    fn read_gathered(&self, place: usize, runner: &mut Runner, reader: &mut LeafReader, by_mark: &mut [Gathered]) {
         for (mark, (marked, marked_lengths)) in by_mark.iter_mut().enumerate().filter(|(_, (marked, _))| !marked.is_empty()) {
-            let lengths = lengths.map(|_| &marked_lengths[..]);
+            let lengths = self.lengths.as_ref().map(|_| &marked_lengths[..]);
             let labels = self.marks.labels(mark as u8);
             runner.alike(place, labels, marked.len(), |line| reader.read_run(marked, lengths, line.labels));
             marked.clear();
