@@ -94,9 +94,17 @@ async fn run(work: &Work, leaf: &Leaf, grid: &Grid, stats: &mut SearchStats) -> 
         false => conditions::predicate(leaf.conditions(), &shape.resources),
     };
     let Some(predicate) = predicate else { return Ok(leaf.state(grid)) };
-    let more: &[&str] = if needs.structure { &["span_id", "parent_span_id", "kind"] } else { &[] };
-    let order = if needs.whole_trace { Order::ByTrace } else { Order::AsTheyLie };
-    let reading = Arc::new(Reading::plan(work, shape, more, time, predicate)?.ordered(order));
+    let more: &[&str] = if needs.structure {
+        &["span_id", "parent_span_id", "kind"]
+    } else if leaf.wants_exemplars() {
+        // By which they are chosen.
+        &["duration_ns"]
+    } else {
+        &[]
+    };
+    let reading = Reading::plan(work, shape, more, time, predicate)?;
+    let reading = if needs.whole_trace { reading.ordered(Order::ByTrace) } else { reading.loosely().await? };
+    let reading = Arc::new(reading);
     let part = |work: Work, reading: Arc<Reading>, at, of| {
         let mut state = leaf.state(grid);
         async move {
