@@ -171,7 +171,7 @@ def test_partial_results_come_before_the_last_file_is_read(tmp_path):
                 some.add(number(day * 16 + n + 1, 16), number(1), (start_s + n) * 10**9, name="root", kind=2)
             some.push(node)
             node.admin("flush")
-        files = node.sql("select path from system.files where \"table\" = 'spans' order by min_time")
+        files = node.sql("select path from system.files where \"table\" = 'spans' order by min_ts")
         assert len(files) == 3
         node.stop()
     oldest = os.path.join(tmp_path, "node", "lake", files[0]["path"])

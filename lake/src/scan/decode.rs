@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::{ArrayRef, AsArray, MapArray, RecordBatch, RecordBatchOptions, new_empty_array, new_null_array};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use catalog::{Table, schema};
 
@@ -19,6 +20,8 @@ pub(super) struct Projection {
     table: Table,
     schema: SchemaRef,
     stored: Vec<String>,
+    /// Maps that come empty.
+    left_out: Vec<String>,
     histograms: HistogramDecoder,
 }
 
@@ -38,12 +41,24 @@ impl Projection {
                 }
             }
         }
-        Ok(Self { table, schema: Arc::new(Schema::new(fields)), stored, histograms: HistogramDecoder::default() })
+        Ok(Self {
+            table,
+            schema: Arc::new(Schema::new(fields)),
+            stored,
+            left_out: Vec::new(),
+            histograms: HistogramDecoder::default(),
+        })
     }
 
     /// The stored columns needed.
     pub(super) fn stored(&self) -> &[String] {
         &self.stored
+    }
+
+    /// Does not read these columns, which are maps, and gives empty ones in their place.
+    pub(super) fn leave_out(&mut self, maps: Vec<String>) {
+        self.stored.retain(|name| !maps.contains(name));
+        self.left_out = maps;
     }
 
     /// Whether rows depend on the row before, so that a row group must be read from its first row on.
@@ -70,6 +85,7 @@ impl Projection {
                 (Table::Histograms, "negative_counts", Some([_, negative])) => Arc::clone(negative),
                 (_, name, _) => match stored.column_by_name(name) {
                     Some(column) => Arc::clone(column),
+                    None if self.left_out.iter().any(|left_out| left_out == name) => empty_map(field, n)?,
                     None if field.is_nullable() => new_null_array(field.data_type(), n),
                     None => return Err(ArrowError::SchemaError(format!("the file has no column {name}"))),
                 },
@@ -77,6 +93,15 @@ impl Projection {
         }
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &RecordBatchOptions::new().with_row_count(Some(n)))
     }
+}
+
+/// `rows` maps without entries.
+fn empty_map(field: &Field, rows: usize) -> Result<ArrayRef, ArrowError> {
+    let DataType::Map(entries, ordered) = field.data_type() else {
+        return Err(ArrowError::SchemaError(format!("column {} is no map", field.name())));
+    };
+    let none = new_empty_array(entries.data_type()).as_struct().clone();
+    Ok(Arc::new(MapArray::try_new(Arc::clone(entries), OffsetBuffer::new_zeroed(rows), none, None, *ordered)?))
 }
 
 /// The stored columns behind a column that is coded.

@@ -12,6 +12,7 @@
 
 mod decode;
 mod filter;
+mod keys;
 mod metrics;
 mod outline;
 mod page;
@@ -47,6 +48,8 @@ pub struct ScanSpec {
     pub predicate: Predicate,
     /// Which rows are wanted by their texts; `None`: whatever the texts are.
     pub texts: Option<Arc<dyn TextTest>>,
+    /// The keys of maps that are asked for: a map of a row group that has none of them may come empty; `None`: all.
+    pub keys: Option<Arc<[String]>>,
     /// Only this row group; `None`: all that may match.
     pub row_group: Option<usize>,
     /// Most rows of a batch.
@@ -63,6 +66,7 @@ impl ScanSpec {
             time: TimeRange::ALL,
             predicate: Predicate::default(),
             texts: None,
+            keys: None,
             row_group: None,
             batch_rows: BATCH_ROWS,
             metrics: Arc::default(),

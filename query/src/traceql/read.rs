@@ -27,7 +27,7 @@ use lake::{BatchStream, ColumnTest, Predicate, Scalar, ScanMetrics, ScanSpec, Te
 
 use super::error::{Error, Result};
 use super::evaluate::Work;
-use super::spans::{Piece, Shape, SpanBatch, TraceSpans};
+use super::spans::{MAPS, Piece, Shape, SpanBatch, TraceSpans};
 use crate::view::View;
 
 /// Rows of a batch.
@@ -65,6 +65,8 @@ pub(super) struct Reading {
     /// Of files that are read loosely, how many row groups each has: partitions share these out.
     loose: HashMap<FileId, usize>,
     loose_columns: Vec<String>,
+    /// Keys of attributes that are looked at, unless all are.
+    keys: Option<Arc<[String]>>,
     /// What was read and skipped so far.
     pub(super) metrics: Arc<ScanMetrics>,
 }
@@ -97,8 +99,9 @@ impl Reading {
         let repeats = may_repeat(&files, !fresh.is_empty()).then_some("span_id");
         let columns = with(shape.columns(), &more.iter().copied().chain(repeats).collect::<Vec<_>>());
         let loose_columns = with(shape.loose_columns(), more);
+        let keys = if more.iter().any(|column| MAPS.contains(column)) { None } else { shape.keys() };
         let (order, loose, metrics) = (Order::ByTrace, HashMap::new(), Arc::default());
-        Ok(Self { view, shape, columns, time, predicate, files, fresh, order, loose, loose_columns, metrics })
+        Ok(Self { view, shape, columns, time, predicate, files, fresh, order, loose, loose_columns, keys, metrics })
     }
 
     /// The same in another order.
@@ -165,6 +168,7 @@ impl Reading {
                     batch_rows: BATCH_ROWS,
                     metrics: Arc::clone(&self.metrics),
                     texts: Default::default(),
+                    keys: self.keys.clone(),
                 };
                 // Compaction leaves nothing that is there twice.
                 let is_once = file.level != Level::L0;

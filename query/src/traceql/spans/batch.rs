@@ -44,6 +44,15 @@ impl Shape {
         columns
     }
 
+    /// The keys of spans' attributes that its fields name; `None` when every attribute is asked for.
+    pub(in crate::traceql) fn keys(&self) -> Option<Arc<[String]>> {
+        let key = |field: &FieldName| match field {
+            FieldName::Attribute(Scope::Any | Scope::Span, name) => Some(name.clone()),
+            _ => None,
+        };
+        (!self.wants_all).then(|| self.fields.iter().filter_map(key).collect())
+    }
+
     /// The columns that its fields are in, and the start.
     pub(in crate::traceql) fn loose_columns(&self) -> Vec<&'static str> {
         let mut columns: Vec<&'static str> = vec!["ts"];
