@@ -42,7 +42,7 @@ pub(super) async fn metrics(
     for leaf in metrics.leaves() {
         // What is known of one leaf of many is no answer.
         let progress = progress.as_ref().filter(|_| metrics.leaves().len() == 1);
-        let tell = |state: &LeafState, stats: SearchStats| {
+        let tell = |state: &LeafState, stats: SearchStats| -> Result<()> {
             if let Some(progress) = progress.filter(|progress| progress.capacity() > 0) {
                 let made = metrics.finish(vec![state.clone()], &grid, series_max).map_err(of_language)?;
                 let _is_slow = progress.try_send(answer(made, stats));

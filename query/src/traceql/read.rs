@@ -87,8 +87,8 @@ impl Reading {
         files.sort_by_key(|file| view.added(file));
         let mut fresh = view.fresh(Table::Spans);
         fresh.retain(|batch| crate::logql::time_of(batch).is_some_and(|range| range.overlaps(time)));
-        let with = |mut columns: Vec<&'static str>, more: &[&str]| {
-            let mut columns: Vec<String> = columns.drain(..).map(str::to_owned).collect();
+        let with = |columns: Vec<&'static str>, more: &[&str]| {
+            let mut columns: Vec<String> = columns.into_iter().map(str::to_owned).collect();
             for name in more {
                 if !columns.iter().any(|known| known == name) {
                     columns.push((*name).to_owned());
