@@ -9,6 +9,7 @@ use std::time::Duration;
 use catalog::manifest::Catalog;
 use catalog::{Env, ErrorKind};
 use lake::Lake;
+use lake::store::CountingStore;
 use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt};
 use rustix::fs::{FlockOperation, flock};
@@ -78,6 +79,7 @@ pub(crate) fn is_local(url: &str) -> bool {
 pub(crate) async fn open(config: &Config, env: Env) -> Result<Opened, Failure> {
     let environment: HashMap<String, String> = std::env::vars().collect();
     let store = lake::store::open_store(&config.store, &environment).map_err(|e| Failure::surroundings(chain(&e)))?;
+    let store: Arc<dyn ObjectStore> = Arc::new(CountingStore::new(store));
     if !is_local(&config.store.url) {
         reach(&config.store.url, &*store).await?;
     }

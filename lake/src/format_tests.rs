@@ -491,3 +491,24 @@ async fn the_same_texts_pass_with_columns_and_without() {
         }
     }
 }
+
+#[tokio::test]
+async fn maps_without_a_key_that_is_asked_for_come_empty() {
+    let lake = lake().await;
+    let rows = random_rows(Table::Spans, 2_000, 5);
+    let file = lake.write(&TenantId::anonymous(), Table::Spans, Level::L1, vec![rows]).await.expect("writes").remove(0);
+    let maps = ["attrs_str", "attrs_int", "attrs_f64", "attrs_bool", "attrs_json"];
+    let columns = ["ts"].into_iter().chain(maps);
+    let whole = scanned(&lake, &file, ScanSpec::all(columns.clone())).await;
+    let entries = |rows: &RecordBatch, name: &str| rows.column_by_name(name).expect("asked for").as_map().entries().len();
+    let keys = whole.column_by_name("attrs_str").expect("asked for").as_map().keys().as_string::<i32>();
+    let known = keys.iter().flatten().next().expect("spans have attributes").to_owned();
+    // What is there keeps its map as it was, and of what is nowhere none is read.
+    for (key, is_there) in [(known.as_str(), true), ("no such key", false)] {
+        let keys: Arc<[String]> = [key.to_owned()].into();
+        let found = scanned(&lake, &file, ScanSpec { keys: Some(keys), ..ScanSpec::all(columns.clone()) }).await;
+        assert_eq!(found.column(0), whole.column(0));
+        assert_eq!(entries(&found, "attrs_str"), if is_there { entries(&whole, "attrs_str") } else { 0 });
+        assert!(is_there || maps.iter().all(|map| entries(&found, map) == 0));
+    }
+}

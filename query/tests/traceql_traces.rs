@@ -83,10 +83,14 @@ async fn a_trace_that_is_too_long_is_refused_by_name() {
     let (world, a) = (World::new().await, tenant("a"));
     let all: Vec<Span> = (1..=300).map(|id| span(id, id - 1, ns(0) + id as i64)).collect();
     commit(&world, &a, &all).await;
+    let whole = self::engine(&world, TraceqlConfig::default()).trace_part(&a, by_id().ids[0], None).await.unwrap().unwrap();
+    assert!(whole.is_whole && whole.trace.spans.len() == 300);
     let engine = engine(&world, TraceqlConfig { trace_spans_max: 299, ..TraceqlConfig::default() });
     let error = engine.traces(&a, by_id()).await.unwrap_err();
     assert!(matches!(&error, Error::TraceTooLarge { limit: 299, .. }), "{error}");
     assert_eq!(error.to_string(), format!("trace {TRACE} has more than 299 spans (traceql.trace_spans_max)"));
+    let part = engine.trace_part(&a, by_id().ids[0], None).await.unwrap().unwrap();
+    assert_eq!((part.is_whole, part.trace.spans), (false, whole.trace.spans[..299].to_vec()));
     // No answer is better than one that leaves it out.
     for text in ["{} >> {}", r#"{ name = "n7" }"#] {
         let error = engine.search(&a, request(text), None).await.unwrap_err();

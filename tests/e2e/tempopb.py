@@ -65,10 +65,15 @@ def _classes():
 CLASSES = _classes()
 
 
-def call(address, method, metadata=(), **fields):
-    """The messages that a method answers with."""
+def stream(address, method, metadata=(), **fields):
+    """The messages that a method answers with, as they come."""
     request, response = (CLASSES[name] for name in METHODS[method])
     with grpc.insecure_channel(address) as channel:
-        stream = channel.unary_stream(f"/tempopb.StreamingQuerier/{method}", request_serializer=request.SerializeToString,
+        answer = channel.unary_stream(f"/tempopb.StreamingQuerier/{method}", request_serializer=request.SerializeToString,
                                       response_deserializer=response.FromString)
-        return list(stream(request(**fields), timeout=60, metadata=metadata))
+        yield from answer(request(**fields), timeout=60, metadata=metadata)
+
+
+def call(address, method, metadata=(), **fields):
+    """The messages that a method answers with."""
+    return list(stream(address, method, metadata, **fields))

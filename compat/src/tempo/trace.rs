@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use catalog::TenantId;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use query::traceql::{Trace, TraceId, TracesRequest, Window};
+use query::traceql::{Trace, TraceId, TracePart, TracesRequest, Window};
 
 use super::Api;
 use super::error::ApiError;
@@ -34,7 +34,9 @@ pub(super) async fn v1(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let Some(trace) = find(&api, &tenant, &id, &params).await? else { return Ok(not_found()) };
+    let (id, time) = asked(&id, &params)?;
+    let found = api.engine.traces(&tenant, TracesRequest { ids: vec![id], time }).await.map_err(ApiError::of_engine)?;
+    let Some(trace) = found.into_iter().next() else { return Ok(not_found()) };
     let as_protobuf = wants_protobuf(&headers);
     built(move || {
         let groups = group([trace]);
@@ -55,14 +57,24 @@ pub(super) async fn v2(
     params: Params,
 ) -> Result<Response, ApiError> {
     let filter = SpanFilter::of(&params)?;
-    let Some(trace) = find(&api, &tenant, &id, &params).await? else { return Ok(not_found()) };
+    let (id, time) = asked(&id, &params)?;
+    let found = api.engine.trace_part(&tenant, id, time).await.map_err(ApiError::of_engine)?;
+    let Some(TracePart { trace, is_whole }) = found else { return Ok(not_found()) };
+    let spans_max = api.engine.config().trace_spans_max;
     let as_protobuf = wants_protobuf(&headers);
     built(move || {
         let (trace, filtered) = match &filter {
             Some(filter) => filter.apply(trace),
             None => (trace, false),
         };
-        v2_response(trace, filtered, as_protobuf)
+        let lacks = match (is_whole, filtered) {
+            (false, _) => {
+                Some(format!("Trace has more than {spans_max} spans (traceql.trace_spans_max), a partial trace is returned"))
+            }
+            (true, true) => Some(FILTERED.to_owned()),
+            (true, false) => None,
+        };
+        v2_response(trace, lacks, as_protobuf)
     })
     .await
 }
@@ -73,34 +85,31 @@ async fn built(build: impl FnOnce() -> Response + Send + 'static) -> Result<Resp
     built.map_err(|_| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error"))
 }
 
-fn v2_response(trace: Trace, filtered: bool, as_protobuf: bool) -> Response {
-    let (status, text) = match filtered {
-        true => (PartialStatus::Partial, FILTERED),
-        false => (PartialStatus::Complete, ""),
-    };
+/// `lacks`: why spans are not there, if some are not.
+fn v2_response(trace: Trace, lacks: Option<String>, as_protobuf: bool) -> Response {
+    let status = if lacks.is_some() { PartialStatus::Partial } else { PartialStatus::Complete };
+    let text = lacks.unwrap_or_default();
     let groups = group([trace]);
     if as_protobuf {
         return protobuf(&TraceByIdResponse {
             trace: Some(message::Trace { resource_spans: resource_spans(groups) }),
             metrics: Some(TraceByIdMetrics::default()),
             status: status as i32,
-            message: text.to_owned(),
+            message: text,
         });
     }
     let mut end = Vec::new();
     let mut object = Object::open(&mut end);
     object.message("metrics", Some(&()), |out, ()| out.extend_from_slice(b"{}"));
-    write_status(&mut object, status as i32, text);
+    write_status(&mut object, status as i32, &text);
     object.close();
     let end = String::from_utf8_lossy(&end[1..]).into_owned();
     json(r#"{"trace":{"resourceSpans":"#, groups, &format!("}},{end}"))
 }
 
-async fn find(api: &Api, tenant: &TenantId, id: &str, params: &Params) -> Result<Option<Trace>, ApiError> {
-    let id = trace_id(id).map_err(ApiError::bad_request)?;
-    let time = hint(params)?;
-    let found = api.engine.traces(tenant, TracesRequest { ids: vec![id], time }).await.map_err(ApiError::of_engine)?;
-    Ok(found.into_iter().next())
+/// Which trace is asked for, and where to look first.
+fn asked(id: &str, params: &Params) -> Result<(TraceId, Option<Window>), ApiError> {
+    Ok((trace_id(id).map_err(ApiError::bad_request)?, hint(params)?))
 }
 
 /// The id of up to 32 hexadecimal digits; fewer are the last ones of it.

@@ -55,11 +55,11 @@ impl Projection {
         })
     }
 
-    /// Of attributes only these are wanted: maps of which the file has them in columns are not read.
-    pub(super) fn narrow(&mut self, footer: &Footer, attributes: &[String]) {
+    /// Of attributes only those under these keys are wanted: maps of which the file has them in columns are not read.
+    pub(super) fn narrow(&mut self, footer: &Footer, keys: &[String]) {
         let Some(note) = &footer.attributes else { return };
         for map in std::mem::take(&mut self.stored) {
-            match note.columns_of(&map, attributes) {
+            match note.columns_of(&map, keys) {
                 Some(columns) => {
                     self.stored.extend(columns.iter().map(|promoted| promoted.column.clone()));
                     self.made.push((map, columns));

@@ -12,6 +12,7 @@
 
 mod decode;
 mod filter;
+mod keys;
 mod metrics;
 mod outline;
 mod page;
@@ -51,8 +52,8 @@ pub struct ScanSpec {
     pub predicate: Predicate,
     /// Which rows are wanted by their texts; `None`: whatever the texts are.
     pub texts: Option<Arc<dyn TextTest>>,
-    /// Names of the attributes that matter; `None`: all. Entries of maps of attributes under other names may be left out.
-    pub attributes: Option<Arc<[String]>>,
+    /// The keys of maps of attributes that matter; `None`: all. Entries under other keys may be left out, and a map without any comes empty.
+    pub keys: Option<Arc<[String]>>,
     /// Only this row group; `None`: all that may match.
     pub row_group: Option<usize>,
     /// Only these rows, counted from the first of the row group, or of the file if there is none; `None`: all that may match.
@@ -71,7 +72,7 @@ impl ScanSpec {
             time: TimeRange::ALL,
             predicate: Predicate::default(),
             texts: None,
-            attributes: None,
+            keys: None,
             row_group: None,
             rows: None,
             batch_rows: BATCH_ROWS,

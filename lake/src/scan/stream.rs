@@ -12,7 +12,7 @@ use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder
 
 use super::decode::Projection;
 use super::metrics::ScanMetrics;
-use super::{ScanSpec, filter, page};
+use super::{ScanSpec, filter, keys, page};
 use crate::cache::{Caches, Footer, Reuse};
 use crate::error::{Error, Result};
 use crate::lake::BatchStream;
@@ -80,8 +80,8 @@ impl Scan {
             return Ok(());
         }
         let footer = self.caches.footer(store, file).await?;
-        if let Some(attributes) = &self.spec.attributes {
-            self.projection.narrow(&footer, attributes);
+        if let Some(keys) = &self.spec.keys {
+            self.projection.narrow(&footer, keys);
         }
         let tests = page::tests_of(file, &self.spec);
         let index = match page::wants_index(&tests) {
@@ -100,6 +100,11 @@ impl Scan {
         let texts = self.spec.texts.as_ref();
         debug_assert!(!chained || texts.is_none(), "tables whose rows are chained have no texts to test");
         let filter = if chained { None } else { filter::row_filter(&footer, &tests, texts).map_err(|e| undecodable(&e))? };
+        if let Some(keys) = &self.spec.keys {
+            let reads = (store, &*self.caches, self.reuse);
+            let lacking = keys::lacking(reads, (file, &footer), self.projection.stored(), keys, &plan.row_groups).await?;
+            self.projection.leave_out(|name| lacking.iter().any(|map| map == name));
+        }
         let mut builder = ParquetPushDecoderBuilder::new_with_metadata(footer.reader.clone())
             .with_projection(mask(&footer, self.projection.stored()))
             .with_batch_size(self.spec.batch_rows.max(1))

@@ -17,6 +17,8 @@ use crate::index::BLOCK_ROWS;
 /// Bytes of a page of log bodies. A query often wants a short time of a stream, whose rows are few: it decodes whole pages. A quarter of the
 /// usual size costs 0.7 % of their bytes.
 const BODY_PAGE_BYTES: usize = 256 << 10;
+/// Rows of a page of spans. A trace by its id, and each trace that a search looks at, costs the decoding of a page of every column.
+const SPAN_PAGE_ROWS: usize = 8 << 10;
 /// Rows after which the writer looks whether a page is full.
 const WRITE_BATCH_ROWS: usize = 1 << 10;
 /// Most bytes of dictionary per column and row group.
@@ -49,7 +51,7 @@ pub(crate) fn properties<'p>(table: Table, level: Level, promoted: impl Iterator
     let schema = stored(table);
     let (page_rows, page_bytes) = match table {
         Table::Logs => (BLOCK_ROWS, 1 << 20),
-        Table::Spans => (BLOCK_ROWS, 512 << 10),
+        Table::Spans => (SPAN_PAGE_ROWS, 512 << 10),
         _ => (20_000, 1 << 20),
     };
     let sorting = sort_columns(table).iter().filter_map(|name| leaf_index(table, name)).map(|column_idx| SortingColumn {

@@ -319,7 +319,7 @@ impl Run {
                     time,
                     predicate: self.plan.predicate.clone(),
                     texts: None,
-                    attributes: None,
+                    keys: None,
                     row_group: None,
                     rows: None,
                     batch_rows: self.batch_rows,

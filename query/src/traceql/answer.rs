@@ -40,6 +40,15 @@ pub struct Trace {
     pub spans: Vec<Span>,
 }
 
+/// A trace, as much of it as may be returned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TracePart {
+    /// Its spans, the first ones by start within each file when there are too many.
+    pub trace: Trace,
+    /// Whether these are all.
+    pub is_whole: bool,
+}
+
 /// A span as it was sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Span {

@@ -20,6 +20,8 @@ use crate::view::View;
 /// How far from the time asked for the other spans of a trace are looked for.
 pub(super) const REACH_NS: i64 = 3_600 * 1_000_000_000;
 
+const DAY_NS: i64 = 86_400 * 1_000_000_000;
+
 /// What an evaluation works with.
 #[derive(Debug, Clone)]
 pub(super) struct Work {
@@ -63,6 +65,21 @@ pub(super) fn range_of(window: Option<Window>) -> TimeRange {
 /// `time` with what is near.
 pub(super) fn widened(time: TimeRange) -> TimeRange {
     range(time.start.as_nanos().saturating_sub(REACH_NS), time.end.as_nanos().saturating_add(REACH_NS))
+}
+
+/// The days of `time`, the newest first.
+pub(super) fn days(time: TimeRange) -> Vec<TimeRange> {
+    let (start, mut end) = (time.start.as_nanos(), time.end.as_nanos());
+    let mut pieces = Vec::new();
+    while end >= start {
+        let from = end.div_euclid(DAY_NS).saturating_mul(DAY_NS).max(start);
+        pieces.push(range(from, end));
+        if from == start || from == i64::MIN {
+            break;
+        }
+        end = from - 1;
+    }
+    pieces
 }
 
 /// Refuses a range that is longer than `most`.
@@ -134,5 +151,20 @@ impl SearchStats {
         self.files_done += files.len() as u64;
         self.files_bytes += files.iter().map(|file| file.bytes).sum::<u64>();
         self.bytes += reading.metrics.totals().bytes_read;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_cover_the_time_once() {
+        let day = |n: i64| n * DAY_NS;
+        assert_eq!(
+            days(range(day(1) + 5, day(3))),
+            [range(day(3), day(3)), range(day(2), day(3) - 1), range(day(1) + 5, day(2) - 1)]
+        );
+        assert_eq!(days(range(5, 4)), []);
     }
 }

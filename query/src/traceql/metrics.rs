@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use catalog::{Table, TimeRange};
 use tokio::sync::mpsc;
 use traceql::ast::Root;
 use traceql::eval::{self, Grid, Leaf, LeafState, Metrics, Options};
@@ -11,7 +12,7 @@ use traceql::spans::Spans;
 use super::answer::{Exemplar, MetricSeries, MetricsAnswer, SearchStats};
 use super::conditions;
 use super::error::{Error, Result};
-use super::evaluate::{Work, check_length, of_language, parse, range, widened};
+use super::evaluate::{Work, check_length, days, of_language, parse, range, widened};
 use super::read::{Group, Order, Reading, each};
 use super::request::{MetricsRequest, Window};
 use super::spans::TraceSpans;
@@ -36,20 +37,25 @@ pub(super) async fn metrics(
         0 => work.config.series_max,
         asked => asked.min(work.config.series_max),
     };
-    let mut answer = MetricsAnswer::default();
-    let mut states = Vec::with_capacity(metrics.leaves().len());
+    let mut stats = SearchStats::default();
+    let mut states: Vec<LeafState> = Vec::with_capacity(metrics.leaves().len());
     for leaf in metrics.leaves() {
-        states.push(run(work, leaf, &grid, &mut answer.stats).await?);
-        if let Some(progress) = &progress
-            && states.len() < metrics.leaves().len()
-        {
-            let _is_slow = progress.try_send(answer.clone());
-        }
+        // What is known of one leaf of many is no answer.
+        let progress = progress.as_ref().filter(|_| metrics.leaves().len() == 1);
+        let tell = |state: &LeafState, stats: SearchStats| -> Result<()> {
+            if let Some(progress) = progress.filter(|progress| progress.capacity() > 0) {
+                let made = metrics.finish(vec![state.clone()], &grid, series_max).map_err(of_language)?;
+                let _is_slow = progress.try_send(answer(made, stats));
+            }
+            Ok(())
+        };
+        states.push(run(work, leaf, &grid, &mut stats, tell).await?);
     }
-    let made = metrics.finish(states, &grid, series_max).map_err(of_language)?;
-    answer.truncated = made.truncated;
-    answer.series = made.series.into_iter().map(series).collect();
-    Ok(answer)
+    Ok(answer(metrics.finish(states, &grid, series_max).map_err(of_language)?, stats))
+}
+
+fn answer(made: eval::Answer, stats: SearchStats) -> MetricsAnswer {
+    MetricsAnswer { truncated: made.truncated, series: made.series.into_iter().map(series).collect(), stats }
 }
 
 fn grid(work: &Work, request: &MetricsRequest) -> Result<Grid> {
@@ -81,22 +87,52 @@ fn exemplars(work: &Work, request: &MetricsRequest, hints: &Hints) -> usize {
     if request.instant { 0 } else { asked.min(work.config.exemplars_max) }
 }
 
-/// The state of one leaf over all spans.
-async fn run(work: &Work, leaf: &Leaf, grid: &Grid, stats: &mut SearchStats) -> Result<LeafState> {
+/// The state of one leaf over all spans. Spans that count one by one are read day by day, the newest first, and `tell` is told after each
+/// day but the last.
+async fn run(
+    work: &Work,
+    leaf: &Leaf,
+    grid: &Grid,
+    stats: &mut SearchStats,
+    tell: impl Fn(&LeafState, SearchStats) -> Result<()>,
+) -> Result<LeafState> {
     let (after_ns, until_ns) = grid.window_ns();
     let counted = range(after_ns.saturating_add(1), until_ns);
+    if leaf.needs().whole_trace {
+        // Spans beyond the window count for nothing, but a trace may be told by them.
+        return run_within(work, leaf, grid, widened(counted), stats).await;
+    }
+    let (mut all, mut stretches) = (leaf.state(grid), days(work.extent(counted)).into_iter().peekable());
+    while let Some(day) = stretches.next() {
+        all.merge(run_within(work, leaf, grid, day, stats).await?).map_err(of_language)?;
+        if let Some(rest) = stretches.peek() {
+            let files = work.view.files(Table::Spans, range(counted.start.as_nanos(), rest.end.as_nanos()));
+            tell(&all, SearchStats { files: stats.files_done + files.len() as u64, ..*stats })?;
+        }
+    }
+    Ok(all)
+}
+
+/// The state of one leaf over the spans that start in `time`.
+async fn run_within(work: &Work, leaf: &Leaf, grid: &Grid, time: TimeRange, stats: &mut SearchStats) -> Result<LeafState> {
     let needs = leaf.needs();
-    // Spans beyond the window count for nothing, but a trace may be told by them.
-    let time = if needs.whole_trace { widened(counted) } else { counted };
     let shape = work.shape(leaf.slots().fields(), leaf.needs_all(), time).await?;
     let predicate = match needs.whole_trace {
         true => Some(Default::default()),
         false => conditions::predicate(leaf.conditions(), &shape.resources),
     };
     let Some(predicate) = predicate else { return Ok(leaf.state(grid)) };
-    let more: &[&str] = if needs.structure { &["span_id", "parent_span_id", "kind"] } else { &[] };
-    let order = if needs.whole_trace { Order::ByTrace } else { Order::AsTheyLie };
-    let reading = Arc::new(Reading::plan(work, shape, more, time, predicate)?.ordered(order));
+    let more: &[&str] = if needs.structure {
+        &["span_id", "parent_span_id", "kind"]
+    } else if leaf.wants_exemplars() {
+        // By which they are chosen.
+        &["duration_ns"]
+    } else {
+        &[]
+    };
+    let reading = Reading::plan(work, shape, more, time, predicate)?;
+    let reading = if needs.whole_trace { reading.ordered(Order::ByTrace) } else { reading.loosely().await? };
+    let reading = Arc::new(reading);
     let part = |work: Work, reading: Arc<Reading>, at, of| {
         let mut state = leaf.state(grid);
         async move {

@@ -25,7 +25,7 @@ mod traces;
 
 pub use answer::{
     AnyValue, Attributes, Dependency, Event, Exemplar, Link, MetricSeries, MetricsAnswer, Resource, Scope, SearchAnswer,
-    SearchStats, ServiceStats, Span, SpanMatch, SpansetMatch, TagValues, Tags, Trace, TraceMatch,
+    SearchStats, ServiceStats, Span, SpanMatch, SpansetMatch, TagValues, Tags, Trace, TraceMatch, TracePart,
 };
 pub use config::TraceqlConfig;
 pub use error::{Error, Result};
@@ -96,6 +96,14 @@ impl TraceqlEngine {
     /// [`Error::TraceTooLarge`]; storage.
     pub async fn traces(&self, tenant: &TenantId, request: TracesRequest) -> Result<Vec<Trace>> {
         self.work(tenant, None, move |work| async move { traces::traces(&work, &request).await }).await
+    }
+
+    /// A trace by its id; of one with more than [`TraceqlConfig::trace_spans_max`] spans that many. `time` is where to look first.
+    ///
+    /// # Errors
+    /// Storage.
+    pub async fn trace_part(&self, tenant: &TenantId, id: TraceId, time: Option<Window>) -> Result<Option<TracePart>> {
+        self.work(tenant, None, move |work| async move { traces::part(&work, id, time).await }).await
     }
 
     /// Names of attributes.

@@ -6,14 +6,14 @@
 //! rows in memory, sorted ─────────────────────────────┘                    └─► a trace that several sources have a part of
 //! ```
 //! Partitions share the traces out by the first bits of their ids, which are random. Who judges spans one by one reads files whose spans
-//! can be nowhere else as they lie, without merging them.
+//! can be nowhere else as they lie, without merging them; who counts them, without ids, and partitions share row groups out there.
 //!
 //! # Invariants
 //! - Every span in the time asked for is there, once: of those with one trace, id and start the newest, as compaction keeps it.
 //! - A trace's spans come together, by partition, whatever files and buffers they lie in, unless they are read as they lie.
 //! - What is pruned by the predicate is pruned by facts about files and pages; other rows may come along.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -42,19 +42,31 @@ pub(super) enum Order {
     AsTheyLie,
 }
 
+/// What becomes of a trace with more spans than may be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beyond {
+    /// It is an error.
+    IsRefused,
+    /// Its first spans, by start within each file, are given.
+    IsLeftOut,
+}
+
 /// A planned read.
 #[derive(Debug)]
 pub(super) struct Reading {
     view: Arc<View>,
     shape: Shape,
     columns: Vec<String>,
-    /// The attributes of spans that are looked at; `None`: all.
-    attributes: Option<Arc<[String]>>,
     time: TimeRange,
     predicate: Predicate,
     files: Vec<Arc<FileEntry>>,
     fresh: Vec<RecordBatch>,
     order: Order,
+    /// Of files that are read loosely, how many row groups each has: partitions share these out.
+    loose: HashMap<FileId, usize>,
+    loose_columns: Vec<String>,
+    /// Keys of attributes that are looked at, unless all are.
+    keys: Option<Arc<[String]>>,
     /// What was read and skipped so far.
     pub(super) metrics: Arc<ScanMetrics>,
 }
@@ -75,21 +87,39 @@ impl Reading {
         files.sort_by_key(|file| view.added(file));
         let mut fresh = view.fresh(Table::Spans);
         fresh.retain(|batch| crate::logql::time_of(batch).is_some_and(|range| range.overlaps(time)));
-        let mut columns: Vec<String> = shape.columns().into_iter().map(str::to_owned).collect();
-        let repeats = may_repeat(&files, !fresh.is_empty());
-        for name in more.iter().copied().chain(repeats.then_some("span_id")) {
-            if !columns.iter().any(|known| known == name) {
-                columns.push(name.to_owned());
+        let with = |columns: Vec<&'static str>, more: &[&str]| {
+            let mut columns: Vec<String> = columns.into_iter().map(str::to_owned).collect();
+            for name in more {
+                if !columns.iter().any(|known| known == name) {
+                    columns.push((*name).to_owned());
+                }
             }
-        }
-        let attributes = if more.iter().any(|name| MAPS.contains(name)) { None } else { shape.attributes() };
-        let (order, metrics) = (Order::ByTrace, Arc::default());
-        Ok(Self { view, shape, columns, attributes, time, predicate, files, fresh, order, metrics })
+            columns
+        };
+        let repeats = may_repeat(&files, !fresh.is_empty()).then_some("span_id");
+        let columns = with(shape.columns(), &more.iter().copied().chain(repeats).collect::<Vec<_>>());
+        let loose_columns = with(shape.loose_columns(), more);
+        let keys = if more.iter().any(|column| MAPS.contains(column)) { None } else { shape.keys() };
+        let (order, loose, metrics) = (Order::ByTrace, HashMap::new(), Arc::default());
+        Ok(Self { view, shape, columns, time, predicate, files, fresh, order, loose, loose_columns, keys, metrics })
     }
 
     /// The same in another order.
     pub(super) fn ordered(self, order: Order) -> Self {
         Self { order, ..self }
+    }
+
+    /// The same as they lie, and there with nothing but the start and the columns that are asked for: who counts spans needs no ids.
+    ///
+    /// # Errors
+    /// The lake's.
+    pub(super) async fn loosely(mut self) -> Result<Self> {
+        self.order = Order::AsTheyLie;
+        let alone = self.alone();
+        for file in self.files.iter().filter(|file| alone.contains(&file.id)) {
+            self.loose.insert(file.id, self.view.lake().row_groups(file).await?.len());
+        }
+        Ok(self)
     }
 
     /// How many partitions are worth their task.
@@ -127,23 +157,33 @@ impl Reading {
         }
         let (mut sources, mut lying) = (Vec::with_capacity(self.files.len() + 1), Vec::new());
         let alone = self.alone();
-        for file in self.view.lake().prune(&self.files, &predicate, self.time) {
-            let is_alone = alone.contains(&file.id);
-            let spec = ScanSpec {
-                columns: self.columns.clone(),
-                time: self.time,
-                predicate: predicate.clone(),
-                row_group: None,
-                rows: None,
-                batch_rows: BATCH_ROWS,
-                metrics: Arc::clone(&self.metrics),
-                texts: Default::default(),
-                attributes: self.attributes.clone(),
+        let (loose, others): (Vec<_>, Vec<_>) = self.files.iter().cloned().partition(|file| self.loose.contains_key(&file.id));
+        for file in loose.into_iter().chain(self.view.lake().prune(&others, &predicate, self.time)) {
+            let scan = |columns: &[String], predicate: &Predicate, row_group| {
+                let spec = ScanSpec {
+                    columns: columns.to_vec(),
+                    time: self.time,
+                    predicate: predicate.clone(),
+                    row_group,
+                    rows: None,
+                    batch_rows: BATCH_ROWS,
+                    metrics: Arc::clone(&self.metrics),
+                    texts: Default::default(),
+                    keys: self.keys.clone(),
+                };
+                // Compaction leaves nothing that is there twice.
+                let is_once = file.level != Level::L0;
+                Ok::<_, Error>(Source { stream: self.view.lake().scan(Arc::clone(&file), spec)?, current: None, is_once })
             };
-            // Compaction leaves nothing that is there twice.
-            let is_once = file.level != Level::L0;
-            let source = Source { stream: self.view.lake().scan(file, spec)?, current: None, is_once };
-            if is_alone { lying.push(source) } else { sources.push(source) }
+            match self.loose.get(&file.id) {
+                Some(groups) => {
+                    for group in (at..*groups).step_by(of) {
+                        lying.push(scan(&self.loose_columns, &self.predicate, Some(group))?);
+                    }
+                }
+                None if alone.contains(&file.id) => lying.push(scan(&self.columns, &predicate, None)?),
+                None => sources.push(scan(&self.columns, &predicate, None)?),
+            }
         }
         if !self.fresh.is_empty() {
             let sorted = self.sorted(ids)?;
@@ -157,6 +197,8 @@ impl Reading {
             time: self.time,
             ids,
             spans_max: work.config.trace_spans_max,
+            beyond: Beyond::IsRefused,
+            left_out: 0,
             held: reservation,
             beside: 0,
         })
@@ -252,6 +294,9 @@ pub(super) struct Traces {
     time: TimeRange,
     ids: (u128, u128),
     spans_max: usize,
+    beyond: Beyond,
+    /// Spans that were left out because their trace has too many.
+    left_out: usize,
     held: MemoryReservation,
     /// Bytes that the reader holds beside the rows.
     beside: usize,
@@ -286,6 +331,16 @@ impl Source {
 }
 
 impl Traces {
+    /// The same, with traces that are too large treated so.
+    pub(super) fn beyond(self, beyond: Beyond) -> Self {
+        Self { beyond, ..self }
+    }
+
+    /// How many spans were left out so far.
+    pub(super) fn left_out(&self) -> usize {
+        self.left_out
+    }
+
     /// Counts what the reader holds beside the rows.
     ///
     /// # Errors
@@ -354,12 +409,17 @@ impl Traces {
             && batch.trace(*row) == trace
         {
             let end = *row + partition_point(batch.len() - *row, |next| batch.trace(*row + next) <= trace);
-            let spans: usize = pieces.iter().map(|piece: &Piece| piece.rows.len()).sum::<usize>() + end - *row;
-            if spans > self.spans_max {
+            let room = self.spans_max.saturating_sub(pieces.iter().map(|piece: &Piece| piece.rows.len()).sum());
+            let kept = room.min(end - *row);
+            let beyond = end - *row - kept;
+            if beyond > 0 && self.beyond == Beyond::IsRefused {
                 let limit = self.spans_max;
                 return Err(Error::TraceTooLarge { id: format!("{trace:032x}"), limit });
             }
-            pieces.push(Piece { batch: Arc::clone(batch), rows: *row..end });
+            self.left_out += beyond;
+            if kept > 0 {
+                pieces.push(Piece { batch: Arc::clone(batch), rows: *row..*row + kept });
+            }
             *row = end;
             self.fill(at).await?;
         }
@@ -384,17 +444,17 @@ fn partition_point(len: usize, holds: impl Fn(usize) -> bool) -> usize {
     low
 }
 
-/// The rows that start in `time` and belong to a trace in `ids`.
+/// The rows that start in `time` and belong to a trace in `ids`, where ids were read.
 fn wanted(batch: RecordBatch, time: TimeRange, ids: (u128, u128)) -> Result<RecordBatch> {
     if batch.num_rows() == 0 {
         return Ok(batch);
     }
     let traces = batch.column_by_name("trace_id").and_then(|column| column.as_fixed_size_binary_opt());
     let times = batch.column_by_name("ts").and_then(|column| column.as_primitive_opt::<TimestampNanosecondType>());
-    let (Some(traces), Some(times)) = (traces, times) else { return Ok(batch) };
-    let trace = |row: usize| traces.value(row).try_into().map_or(0, u128::from_be_bytes);
-    let from = partition_point(batch.num_rows(), |row| trace(row) < ids.0);
-    let to = partition_point(batch.num_rows(), |row| trace(row) <= ids.1);
+    let Some(times) = times else { return Ok(batch) };
+    let trace = |row: usize, none: u128| traces.map_or(none, |ids| ids.value(row).try_into().map_or(0, u128::from_be_bytes));
+    let from = partition_point(batch.num_rows(), |row| trace(row, ids.0) < ids.0);
+    let to = partition_point(batch.num_rows(), |row| trace(row, ids.0) <= ids.1);
     let (start, end) = (time.start.as_nanos(), time.end.as_nanos());
     let is_inside = |row: &usize| (start..=end).contains(&times.value(*row));
     if (from..to).all(|row| is_inside(&row)) {

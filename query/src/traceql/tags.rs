@@ -71,9 +71,10 @@ impl Asked {
         if self.whole {
             more.extend(["span_id", "parent_span_id", "kind"]);
         }
-        let order = if self.whole { Order::ByTrace } else { Order::AsTheyLie };
-        let plan = |predicate| Ok(Arc::new(Reading::plan(work, shape, &more, rows, predicate)?.ordered(order)));
-        predicate.map(plan).transpose()
+        let Some(predicate) = predicate else { return Ok(None) };
+        let reading = Reading::plan(work, shape, &more, rows, predicate)?;
+        let reading = if self.whole { reading.ordered(Order::ByTrace) } else { reading.loosely().await? };
+        Ok(Some(Arc::new(reading)))
     }
 }
 

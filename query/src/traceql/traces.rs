@@ -12,11 +12,11 @@ use catalog::{Table, TimeRange, schema};
 use hashbrown::HashMap;
 use traceql::spans::Spans;
 
-use super::answer::{Attributes, Event, Link, Resource, Scope, Span, Trace};
+use super::answer::{Attributes, Event, Link, Resource, Scope, Span, Trace, TracePart};
 use super::error::{Error, Result};
 use super::evaluate::{Work, range, range_of, widened};
-use super::read::{Group, Reading, each};
-use super::request::{TraceId, TracesRequest};
+use super::read::{Beyond, Group, Reading, each};
+use super::request::{TraceId, TracesRequest, Window};
 use super::search::of_ids;
 use super::spans::{Resources, Shape, SpanBatch, TraceSpans, any_value_of_item, attributes_of_json};
 
@@ -31,31 +31,52 @@ pub(super) async fn traces(work: &Work, request: &TracesRequest) -> Result<Vec<T
     if request.ids.len() > IDS_MAX {
         return Err(Error::invalid(format!("{} traces in one request, limit is {IDS_MAX}", request.ids.len())));
     }
-    let mut found = read(work, &request.ids, widened(range_of(request.time))).await?;
+    let whole = Beyond::IsRefused;
+    let (mut found, _) = read(work, &request.ids, widened(range_of(request.time)), whole).await?;
     if request.time.is_some() && found.len() < request.ids.len() {
         let missing: Vec<TraceId> = request.ids.iter().filter(|id| !found.contains_key(*id)).copied().collect();
-        found.extend(read(work, &missing, TimeRange::ALL).await?);
+        found.extend(read(work, &missing, TimeRange::ALL, whole).await?.0);
     }
     Ok(request.ids.iter().filter_map(|id| found.remove(id)).collect())
 }
 
-async fn read(work: &Work, ids: &[TraceId], time: TimeRange) -> Result<HashMap<TraceId, Trace>> {
+/// As much of one trace as may be returned; `time` is where to look first.
+///
+/// # Errors
+/// The lake's.
+pub(super) async fn part(work: &Work, id: TraceId, time: Option<Window>) -> Result<Option<TracePart>> {
+    let (mut found, mut left_out) = read(work, &[id], widened(range_of(time)), Beyond::IsLeftOut).await?;
+    if time.is_some() && found.is_empty() {
+        (found, left_out) = read(work, &[id], TimeRange::ALL, Beyond::IsLeftOut).await?;
+    }
+    Ok(found.remove(&id).map(|trace| TracePart { trace, is_whole: left_out == 0 }))
+}
+
+/// The traces by id, and how many of their spans were left out.
+async fn read(work: &Work, ids: &[TraceId], time: TimeRange, beyond: Beyond) -> Result<(HashMap<TraceId, Trace>, usize)> {
     let mut found: HashMap<TraceId, Trace> = HashMap::new();
     if ids.is_empty() {
-        return Ok(found);
+        return Ok((found, 0));
     }
     let rows = schema::rows(Table::Spans);
     let columns: Vec<&str> = rows.fields().iter().map(|field| field.name().as_str()).collect();
     let reading = Reading::plan(work, Shape::default(), &columns, time, of_ids(ids.iter().copied()))?;
-    let mut traces = reading.traces(work, 0, 1)?;
-    let mut parts: Vec<TraceSpans> = Vec::new();
+    let mut traces = reading.traces(work, 0, 1)?.beyond(beyond);
+    let (mut parts, mut cut): (Vec<TraceSpans>, usize) = (Vec::new(), 0);
     while let Some(group) = traces.next().await? {
         work.check()?;
         let mut take = |spans: TraceSpans| {
             let (batch, at) = spans.place(0);
             if ids.contains(&batch.trace(at).to_be_bytes()) {
-                too_large(work, &spans)?;
-                parts.push(spans);
+                let limit = work.config.trace_spans_max;
+                match beyond {
+                    _ if spans.len() <= limit => parts.push(spans),
+                    Beyond::IsRefused => return Err(too_large(&spans, limit)),
+                    Beyond::IsLeftOut => {
+                        cut += spans.len() - limit;
+                        parts.push(spans.first(limit));
+                    }
+                }
             }
             Ok(())
         };
@@ -65,22 +86,18 @@ async fn read(work: &Work, ids: &[TraceId], time: TimeRange) -> Result<HashMap<T
         }
     }
     let times = parts.iter().map(|spans| spans.facts()).map(|facts| (facts.start_ns, facts.end_ns));
-    let Some((start_ns, end_ns)) = times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else { return Ok(found) };
+    let Some((start_ns, end_ns)) = times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else { return Ok((found, 0)) };
     let resources = Resources::load(&work.view, range(start_ns, end_ns)).await?;
     for spans in &parts {
         let trace = trace(spans, &resources)?;
         found.insert(trace.id, trace);
     }
-    Ok(found)
+    Ok((found, traces.left_out() + cut))
 }
 
-fn too_large(work: &Work, spans: &TraceSpans) -> Result<()> {
-    let limit = work.config.trace_spans_max;
-    if spans.len() <= limit {
-        return Ok(());
-    }
+fn too_large(spans: &TraceSpans, limit: usize) -> Error {
     let (batch, at) = spans.place(0);
-    Err(Error::TraceTooLarge { id: format!("{:032x}", batch.trace(at)), limit })
+    Error::TraceTooLarge { id: format!("{:032x}", batch.trace(at)), limit }
 }
 
 fn trace(spans: &TraceSpans, resources: &Resources) -> Result<Trace> {

@@ -5,6 +5,8 @@
 //! ```
 //! A field is resolved once per query to a slot, and by storage once per batch to columns, not once per span.
 
+use std::borrow::Cow;
+
 use crate::ast::{Field, FieldName, Intrinsic, Scope};
 use crate::value::Value;
 
@@ -80,6 +82,15 @@ impl Source {
     }
 }
 
+/// A field whose values repeat, over all rows at once. Who judges many spans judges each value once.
+#[derive(Debug, Clone)]
+pub struct Coded<'a> {
+    /// Of each row a number below `len`; rows with the same number have equal values.
+    pub places: Cow<'a, [u32]>,
+    /// One more than the largest number.
+    pub len: usize,
+}
+
 /// Spans by row.
 ///
 /// Rows are numbered from 0. In an evaluation of a trace all rows are spans of that trace; filters alone may see any spans.
@@ -95,6 +106,21 @@ pub trait Spans {
     /// The value of a field whose source is [`Source::Row`] or [`Source::Trace`]; [`Value::Nil`] when the span has none. Ids are lower-case hex; a
     /// parent id that is not there is empty text. Of `.x` the span's value hides the resource's.
     fn value(&self, slot: Slot, row: usize) -> Value<'_>;
+
+    /// Whether the value of such a field is empty text, as the parent's id of a root is.
+    fn is_blank(&self, slot: Slot, row: usize) -> bool {
+        matches!(self.value(slot, row), Value::Str(text) if text.is_empty())
+    }
+
+    /// A field whose source is [`Source::Row`], where storage has its values as numbers; `None` says nothing. It saves work and no more.
+    fn coded(&self, _slot: Slot) -> Option<Coded<'_>> {
+        None
+    }
+
+    /// [`Spans::start_ns`] of all rows, where they lie side by side.
+    fn starts_ns(&self) -> Option<&[i64]> {
+        None
+    }
 
     /// How many events (or links) a span has.
     fn items(&self, source: Source, row: usize) -> usize;

@@ -318,7 +318,7 @@ impl Run {
                     time: time_to_test,
                     predicate: predicate.clone(),
                     texts,
-                    attributes: None,
+                    keys: None,
                     row_group,
                     rows,
                     batch_rows: self.batch_rows,

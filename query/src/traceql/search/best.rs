@@ -3,7 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use catalog::FileId;
+use catalog::{FileId, Table, TimeRange};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use hashbrown::HashSet;
 use parking_lot::Mutex;
@@ -73,10 +73,19 @@ pub(super) struct Best {
 
 impl Best {
     /// Nothing yet.
-    pub(super) fn new(work: &Work, limit: usize, wanted: Wanted, progress: Option<mpsc::Sender<SearchAnswer>>) -> Self {
+    /// `within` is when spans may matter: the files of that time are what progress is measured by.
+    pub(super) fn new(
+        work: &Work,
+        limit: usize,
+        wanted: Wanted,
+        within: TimeRange,
+        progress: Option<mpsc::Sender<SearchAnswer>>,
+    ) -> Self {
         let held = MemoryConsumer::new("TracesFound").register(work.context.memory_pool());
-        let state =
-            State { heap: BinaryHeap::new(), ids: HashSet::new(), held, files: HashSet::new(), stats: SearchStats::default() };
+        let all = work.view.files(Table::Spans, within);
+        let files_bytes = all.iter().map(|file| file.bytes).sum();
+        let stats = SearchStats { files: all.len() as u64, files_bytes, ..SearchStats::default() };
+        let state = State { heap: BinaryHeap::new(), ids: HashSet::new(), held, files: HashSet::new(), stats };
         Self { limit, wanted, state: Mutex::new(state), progress }
     }
 
@@ -132,11 +141,11 @@ impl Best {
         let state = &mut *self.state.lock();
         for file in reading.entries() {
             if state.files.insert(file.id) {
-                state.stats.files += 1;
                 state.stats.files_done += 1;
-                state.stats.files_bytes += file.bytes;
             }
         }
+        // Traces that were found at the ends of the time go on beyond it.
+        state.stats.files = state.stats.files.max(state.stats.files_done);
         state.stats.bytes += reading.metrics.totals().bytes_read;
     }
 
@@ -153,6 +162,12 @@ impl Best {
         {
             let _is_slow = progress.try_send(self.answer());
         }
+    }
+
+    /// Files that were not read need not be.
+    pub(super) fn end(&self) {
+        let stats = &mut self.state.lock().stats;
+        stats.files_done = stats.files;
     }
 
     /// The newest first.

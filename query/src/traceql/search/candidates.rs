@@ -126,7 +126,7 @@ impl Scout {
                 let spansets = search.evaluate(spans).map_err(of_language)?;
                 spansets.iter().flat_map(|spanset| &spanset.rows).for_each(|row| take(*row));
             }
-            Self::Leaves(leaves, _) => (0..spans.len()).filter(|row| leaves.select(spans, *row)).for_each(take),
+            Self::Leaves(leaves, _) => leaves.select(spans).into_iter().for_each(take),
         }
         Ok(())
     }

@@ -18,15 +18,13 @@ use traceql::spans::Spans;
 
 use super::super::conditions;
 use super::super::error::Result;
-use super::super::evaluate::{REACH_NS, Work, range, widened};
+use super::super::evaluate::{REACH_NS, Work, days, range, widened};
 use super::super::read::{Group, Order, Reading, each};
 use super::super::spans::TraceSpans;
 use super::best::Best;
 use super::candidates::{Candidate, Scout};
 use super::examine::{IDS_MAX, Question};
 use super::{IDS_MIN, MISSES_MAX};
-
-const DAY_NS: i64 = 86_400 * 1_000_000_000;
 
 /// Finds the matches; spans lie in `extent`.
 ///
@@ -72,21 +70,6 @@ pub(super) async fn search(
 fn swept(work: &Work, question: &Question, stretch: TimeRange) -> Result<Reading> {
     let shape = question.shape(question.search.slots().fields());
     Ok(Reading::plan(work, shape, question.structure(), widened(stretch), Default::default())?.ordered(Order::ByTrace))
-}
-
-/// The days of `time`, the newest first.
-fn days(time: TimeRange) -> Vec<TimeRange> {
-    let (start, mut end) = (time.start.as_nanos(), time.end.as_nanos());
-    let mut pieces = Vec::new();
-    while end >= start {
-        let from = end.div_euclid(DAY_NS).saturating_mul(DAY_NS).max(start);
-        pieces.push(range(from, end));
-        if from == start || from == i64::MIN {
-            break;
-        }
-        end = from - 1;
-    }
-    pieces
 }
 
 /// One partition of one day.
@@ -215,20 +198,5 @@ impl Part {
             }
         }
         Ok(None)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_cover_the_time_once() {
-        let day = |n: i64| n * DAY_NS;
-        assert_eq!(
-            days(range(day(1) + 5, day(3))),
-            [range(day(3), day(3)), range(day(2), day(3) - 1), range(day(1) + 5, day(2) - 1)]
-        );
-        assert_eq!(days(range(5, 4)), []);
     }
 }

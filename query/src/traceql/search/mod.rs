@@ -67,11 +67,12 @@ pub(super) async fn search(
     let resources = Arc::new(Resources::load(&work.view, widened(extent)).await?);
     let question = Question { search, asked, spans_per_spanset: request.spans_per_spanset, resources };
     let wanted = if Hints::of(&query).most_recent { Wanted::Newest } else { Wanted::LowestIds };
-    let best = Arc::new(Best::new(work, request.limit, wanted, progress));
+    let best = Arc::new(Best::new(work, request.limit, wanted, extent, progress));
     match wanted {
         Wanted::Newest => newest::search(work, &question, &best, scout, extent).await?,
         Wanted::LowestIds => lowest::search(work, &question, &best, scout.as_ref(), extent).await?,
     }
+    best.end();
     Ok(best.answer())
 }
 

@@ -1,5 +1,7 @@
 //! A batch of spans with the columns of a query's fields found once.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -10,7 +12,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampNanosecondType};
 use hashbrown::HashMap;
 use traceql::ast::{FieldName, Intrinsic, Scope};
-use traceql::spans::{Slot, Source};
+use traceql::spans::{Coded, Slot, Source};
 use traceql::value::{Kind, Status, Value};
 
 use super::super::answer::Attributes;
@@ -33,9 +35,27 @@ pub(in crate::traceql) struct Shape {
 }
 
 impl Shape {
-    /// The columns that its fields are in.
+    /// The columns that its fields are in, and those by which spans are told apart and put together.
     pub(in crate::traceql) fn columns(&self) -> Vec<&'static str> {
-        let mut columns: Vec<&'static str> = vec!["trace_id", "ts", "duration_ns"];
+        let mut columns = self.loose_columns();
+        columns.extend(["trace_id", "duration_ns"]);
+        columns.sort_unstable();
+        columns.dedup();
+        columns
+    }
+
+    /// The keys of spans' attributes that its fields name; `None` when every attribute is asked for.
+    pub(in crate::traceql) fn keys(&self) -> Option<Arc<[String]>> {
+        let key = |field: &FieldName| match field {
+            FieldName::Attribute(Scope::Any | Scope::Span, name) => Some(name.clone()),
+            _ => None,
+        };
+        (!self.wants_all).then(|| self.fields.iter().filter_map(key).collect())
+    }
+
+    /// The columns that its fields are in, and the start.
+    pub(in crate::traceql) fn loose_columns(&self) -> Vec<&'static str> {
+        let mut columns: Vec<&'static str> = vec!["ts"];
         for field in &self.fields {
             match field {
                 FieldName::Attribute(scope, _) => match scope {
@@ -58,21 +78,13 @@ impl Shape {
         columns.dedup();
         columns
     }
-
-    /// The attributes of spans that its fields are; `None`: all of them.
-    pub(in crate::traceql) fn attributes(&self) -> Option<Arc<[String]>> {
-        let of_span = |field: &FieldName| match field {
-            FieldName::Attribute(Scope::Any | Scope::Span, name) => Some(name.to_string()),
-            _ => None,
-        };
-        (!self.wants_all).then(|| self.fields.iter().filter_map(of_span).collect())
-    }
 }
 
 fn columns_of(intrinsic: Intrinsic) -> &'static [&'static str] {
     match intrinsic {
         Intrinsic::Name => &["name"],
-        Intrinsic::Duration | Intrinsic::TraceDuration | Intrinsic::TraceId => &[],
+        Intrinsic::Duration | Intrinsic::TraceDuration => &["duration_ns"],
+        Intrinsic::TraceId => &["trace_id"],
         Intrinsic::Kind => &["kind"],
         Intrinsic::Status => &["status_code"],
         Intrinsic::StatusMessage => &["status_message"],
@@ -100,6 +112,13 @@ impl Texts {
     fn of(column: &ArrayRef) -> Option<Self> {
         let dictionary = column.as_dictionary_opt::<Int32Type>()?;
         Some(Self { keys: dictionary.keys().clone(), values: dictionary.values().as_string_opt::<i32>()?.clone() })
+    }
+
+    /// By the keys of the dictionary, one more for none.
+    fn coded(&self, rows: Range<usize>) -> Coded<'static> {
+        let none = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
+        let key = |row: usize| if self.keys.is_valid(row) { self.keys.value(row).cast_unsigned() } else { none };
+        Coded { places: rows.map(key).collect(), len: self.values.len() + 1 }
     }
 
     /// Empty when there is none.
@@ -136,7 +155,7 @@ impl Items {
     }
 
     /// Those of a row.
-    fn range(&self, row: usize) -> std::ops::Range<usize> {
+    fn range(&self, row: usize) -> Range<usize> {
         match &self.nulls {
             Some(nulls) if nulls.is_null(row) => 0..0,
             _ => self.offsets[row] as usize..self.offsets[row + 1] as usize,
@@ -219,9 +238,9 @@ impl Pointed {
 /// A batch of spans, in the order of trace id and start.
 #[derive(Debug)]
 pub(in crate::traceql) struct SpanBatch {
-    trace_ids: FixedSizeBinaryArray,
+    trace_ids: Option<FixedSizeBinaryArray>,
     starts: TimestampNanosecondArray,
-    durations: Int64Array,
+    durations: Option<Int64Array>,
     span_ids: Option<FixedSizeBinaryArray>,
     parents: Option<FixedSizeBinaryArray>,
     kinds: Option<Int32Array>,
@@ -238,7 +257,7 @@ pub(in crate::traceql) struct SpanBatch {
 }
 
 impl SpanBatch {
-    /// Finds what `shape` wants in `rows`, which have at least its columns.
+    /// Finds what `shape` wants in `rows`, which have at least its columns, or the loose ones.
     ///
     /// # Errors
     /// `Internal` when a column is missing.
@@ -256,9 +275,9 @@ impl SpanBatch {
         let pointed = column("resource_id").and_then(|c| c.as_primitive_opt::<Int64Type>()).map(Pointed::of);
         let maps = MAPS.iter().filter_map(|name| MapColumn::of(column(name)?, *name == "attrs_json")).collect();
         let mut this = Self {
-            trace_ids: id("trace_id").ok_or_else(|| missing("trace_id"))?,
+            trace_ids: id("trace_id"),
             starts: starts.ok_or_else(|| missing("ts"))?,
-            durations: durations.ok_or_else(|| missing("duration_ns"))?,
+            durations,
             span_ids: id("span_id"),
             parents: id("parent_span_id"),
             kinds: ints("kind"),
@@ -310,14 +329,14 @@ impl SpanBatch {
         let texts = |name: &str| self.rows.column_by_name(name).and_then(Texts::of).map(Getter::Text);
         Some(match intrinsic {
             Intrinsic::Name => Getter::Text(self.names.clone()?),
-            Intrinsic::Duration => Getter::Duration(self.durations.clone()),
+            Intrinsic::Duration => Getter::Duration(self.durations.clone()?),
             Intrinsic::Kind => Getter::Kind(self.kinds.clone()?),
             Intrinsic::Status => Getter::Status(self.statuses.clone()?),
             Intrinsic::StatusMessage => texts("status_message")?,
             Intrinsic::SpanId => Getter::Id(self.span_ids.clone()?, Value::text("")),
             Intrinsic::ParentId => Getter::Id(self.parents.clone()?, Value::text("")),
             Intrinsic::Parent => Getter::Id(self.parents.clone()?, Value::Nil),
-            Intrinsic::TraceId => Getter::Id(self.trace_ids.clone(), Value::text("")),
+            Intrinsic::TraceId => Getter::Id(self.trace_ids.clone()?, Value::text("")),
             Intrinsic::InstrumentationName => texts("scope_name")?,
             Intrinsic::InstrumentationVersion => texts("scope_version")?,
             Intrinsic::EventName => Getter::EventName(Arc::clone(self.events.as_ref()?)),
@@ -326,6 +345,25 @@ impl SpanBatch {
             Intrinsic::LinkSpanId => Getter::LinkSpanId(Arc::clone(self.links.as_ref()?)),
             other => Getter::Trace(other),
         })
+    }
+
+    /// The values of a slot by number, where they are stored so, or are few; see [`traceql::spans::Spans::coded`].
+    pub(in crate::traceql) fn coded(&self, slot: Slot, rows: Range<usize>) -> Option<Coded<'_>> {
+        match &self.getters[usize::from(slot.0)] {
+            Getter::Text(texts) => Some(texts.coded(rows)),
+            Getter::Kind(kinds) => Some(few(&kinds.values()[rows], KINDS)),
+            Getter::Status(statuses) => Some(few(&statuses.values()[rows], STATUSES)),
+            Getter::Resource(resource) => {
+                Some(Coded { places: Cow::Borrowed(&resource.places[rows]), len: resource.values.len() })
+            }
+            Getter::Nil => Some(Coded { places: vec![0; rows.len()].into(), len: 1 }),
+            _ => None,
+        }
+    }
+
+    /// The starts of all rows, nanoseconds since the epoch.
+    pub(in crate::traceql) fn starts_ns(&self) -> &[i64] {
+        self.starts.values()
     }
 
     /// How many spans.
@@ -338,9 +376,14 @@ impl SpanBatch {
         &self.rows
     }
 
-    /// The trace of a row, ordered as its bytes are.
+    /// The trace of a row, ordered as its bytes are; 0 when it was not read.
     pub(in crate::traceql) fn trace(&self, row: usize) -> u128 {
-        self.trace_ids.value(row).try_into().map_or(0, u128::from_be_bytes)
+        self.trace_ids.as_ref().map_or(0, |ids| ids.value(row).try_into().map_or(0, u128::from_be_bytes))
+    }
+
+    /// Whether ids of traces were read.
+    pub(in crate::traceql) fn has_trace_ids(&self) -> bool {
+        self.trace_ids.is_some()
     }
 
     /// Whether ids of spans were read.
@@ -362,8 +405,17 @@ impl SpanBatch {
         self.starts.value(row)
     }
 
+    /// 0 when it was not read.
     pub(in crate::traceql) fn duration_ns(&self, row: usize) -> i64 {
-        self.durations.value(row)
+        self.durations.as_ref().map_or(0, |durations| durations.value(row))
+    }
+
+    /// Whether the value of a slot is empty text, without writing out ids.
+    pub(in crate::traceql) fn is_blank(&self, slot: Slot, row: usize) -> bool {
+        match &self.getters[usize::from(slot.0)] {
+            Getter::Id(ids, none) => ids.is_null(row) && *none != Value::Nil,
+            _ => matches!(self.value(slot, row), Ok(Value::Str(text)) if text.is_empty()),
+        }
     }
 
     /// OTLP's number; 0 when it was not read.
@@ -492,6 +544,17 @@ impl SpanBatch {
             items.range(row).for_each(|at| items.attributes.names(at).for_each(&mut take));
         }
     }
+}
+
+/// Kinds that OTLP knows.
+const KINDS: i32 = 6;
+/// Statuses that OTLP knows.
+const STATUSES: i32 = 3;
+
+/// Numbers below `known` as themselves; what is none of these is 0, as in [`kind_of`] and [`status_of`].
+fn few(numbers: &[i32], known: i32) -> Coded<'static> {
+    let place = |number: &i32| if (0..known).contains(number) { number.cast_unsigned() } else { 0 };
+    Coded { places: numbers.iter().map(place).collect(), len: known.unsigned_abs() as usize }
 }
 
 fn id(ids: &FixedSizeBinaryArray, row: usize) -> u64 {

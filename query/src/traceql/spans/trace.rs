@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use traceql::ast::Intrinsic;
-use traceql::spans::{Slot, Source, Spans};
+use traceql::spans::{Coded, Slot, Source, Spans};
 use traceql::tree::Tree;
 use traceql::value::Value;
 
@@ -75,6 +75,15 @@ impl TraceSpans {
         Self::new(pieces, places)
     }
 
+    /// The first `count` of them.
+    pub(in crate::traceql) fn first(mut self, count: usize) -> Self {
+        match self.pieces.as_mut_slice() {
+            [one] if self.places.is_empty() => one.rows.end = one.rows.end.min(one.rows.start + count),
+            _ => self.places.truncate(count),
+        }
+        Self::new(self.pieces, self.places)
+    }
+
     /// The batch that a row is in, and its row there.
     pub(in crate::traceql) fn place(&self, row: usize) -> (&SpanBatch, usize) {
         match self.places.get(row) {
@@ -89,9 +98,12 @@ impl TraceSpans {
         batch.trace(at)
     }
 
-    /// How many traces the rows belong to, as far as those of one follow each other.
+    /// How many traces the rows belong to, as far as those of one follow each other; 0 when ids were not read.
     pub(in crate::traceql) fn traces(&self) -> u64 {
         let Some(Piece { batch, rows }) = self.pieces.first().filter(|_| self.places.is_empty()) else { return 1 };
+        if !batch.has_trace_ids() {
+            return 0;
+        }
         rows.clone().zip(rows.clone().skip(1)).filter(|(a, b)| batch.trace(*a) != batch.trace(*b)).count() as u64 + 1
     }
 
@@ -195,6 +207,21 @@ impl Spans for TraceSpans {
     fn value(&self, slot: Slot, row: usize) -> Value<'_> {
         let (batch, at) = self.place(row);
         batch.value(slot, at).unwrap_or_else(|intrinsic| self.of_trace(intrinsic, row))
+    }
+
+    fn is_blank(&self, slot: Slot, row: usize) -> bool {
+        let (batch, at) = self.place(row);
+        batch.is_blank(slot, at)
+    }
+
+    fn coded(&self, slot: Slot) -> Option<Coded<'_>> {
+        let Piece { batch, rows } = self.pieces.first().filter(|_| self.places.is_empty())?;
+        batch.coded(slot, rows.clone())
+    }
+
+    fn starts_ns(&self) -> Option<&[i64]> {
+        let Piece { batch, rows } = self.pieces.first().filter(|_| self.places.is_empty())?;
+        Some(&batch.starts_ns()[rows.clone()])
     }
 
     fn items(&self, source: Source, row: usize) -> usize {

@@ -219,10 +219,9 @@ impl Compiler<'_> {
 
     /// Spans that are roots, or all others.
     fn root(&mut self, parent: bool, of_roots: bool) -> Result<Test> {
-        let left = Operand::Field(self.slots.reference(&Field { parent, name: parent_id() }));
+        let of = self.slots.reference(&Field { parent, name: parent_id() });
         check_slots(self.slots)?;
-        let op = if of_roots { Comparison::Equal } else { Comparison::NotEqual };
-        Ok(Test::Compare { left, op, right: Operand::Literal(Value::text("")) })
+        Ok(Test::Root { of, negated: !of_roots })
     }
 
     fn operand(&mut self, expr: &FieldExpr, bound: Bound) -> Result<Operand> {

@@ -8,10 +8,11 @@
 //! # Invariants
 //! - Sound, never exact: a trace without a span that one of the filters selects gives no spanset.
 
+use super::columns;
 use super::compile::{self, check_slots};
 use super::conditions::{self, Conditions};
 use super::error::Result;
-use super::program::{At, Test};
+use super::program::Test;
 use super::search::names_parent;
 use crate::ast::{FieldExpr, FieldName, Form, Intrinsic, Pipeline, SpansetOp, Spansets, Stage};
 use crate::spans::{Slots, Source, Spans};
@@ -50,9 +51,18 @@ impl Leaves {
         &self.conditions
     }
 
-    /// Whether one of them selects the span at `row`.
-    pub fn select(&self, spans: &dyn Spans, row: usize) -> bool {
-        self.tests.iter().any(|test| test.holds(At::span(spans, row)))
+    /// The rows of `spans` that one of them selects, each once, in no promised order.
+    pub fn select(&self, spans: &dyn Spans) -> Vec<usize> {
+        let (mut selected, mut left) = (Vec::new(), (0..spans.len()).collect::<Vec<_>>());
+        for (at, test) in self.tests.iter().enumerate() {
+            let found = columns::select(test, spans, left.clone());
+            if at + 1 < self.tests.len() && !found.is_empty() {
+                let mut next = found.iter().peekable();
+                left.retain(|row| next.next_if_eq(&row).is_none());
+            }
+            selected.extend(found);
+        }
+        selected
     }
 }
 
@@ -142,7 +152,9 @@ mod tests {
             let spans: Vec<Span> = ["a", "b", "c"].map(|name| Span { name: name.to_owned(), ..Span::default() }).into();
             let names = leaves.map(|leaves| {
                 let trace = Trace::new(&spans, leaves.slots());
-                (0..3).filter(|row| leaves.select(&trace, *row)).map(|row| spans[row].name.as_str()).collect::<Vec<_>>()
+                let mut rows = leaves.select(&trace);
+                rows.sort_unstable();
+                rows.into_iter().map(|row| spans[row].name.as_str()).collect::<Vec<_>>()
             });
             assert_eq!(names.as_deref(), selected, "{text}");
         }

@@ -16,6 +16,7 @@
 //! - No clock, no randomness: the same spans give the same answer in whatever parts they come.
 
 pub(crate) mod arithmetic;
+mod columns;
 mod compare;
 mod compile;
 mod conditions;

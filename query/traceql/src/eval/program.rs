@@ -36,6 +36,11 @@ pub(super) enum Test {
         op: Comparison,
         right: Operand,
     },
+    /// A span that names no parent, or with `negated` one that names one; `of` is the parent's id.
+    Root {
+        of: Reference,
+        negated: bool,
+    },
     Match {
         of: Operand,
         regex: Regex,
@@ -124,6 +129,10 @@ impl Test {
             Self::Present { of, negated } => (of.value(at) == Value::Nil) == *negated,
             Self::Compare { left, op, right: Operand::Literal(right) } => op.holds(&left.value(at), right),
             Self::Compare { left, op, right } => op.holds(&left.value(at), &right.value(at)),
+            Self::Root { of, negated } => {
+                let row = if of.parent { at.spans.parent(at.row) } else { Some(at.row) };
+                row.is_some_and(|row| at.spans.is_blank(of.slot, row) != *negated)
+            }
             Self::Match { of, regex, negated } => compare::matches(regex, &of.value(at), *negated),
             Self::Item(source, test) => (0..at.spans.items(*source, at.row)).any(|item| test.holds(at.with_item(*source, item))),
         }

@@ -166,13 +166,17 @@ impl Search {
     /// # Errors
     /// None of now; limits may come.
     pub fn evaluate(&self, spans: &dyn Spans) -> Result<Vec<Spanset>> {
-        let run = Run { spans, parent_id: self.parent_id, tree: OnceCell::new() };
-        let all = Spanset { rows: (0..spans.len()).collect(), attributes: Vec::new() };
-        let mut found = run.through(&self.stages, all);
+        let mut found = self.spansets(spans);
         for spanset in &mut found {
             spanset.rows.sort_by_key(|row| (spans.start_ns(*row), *row));
         }
         Ok(found)
+    }
+
+    /// The same for who counts spans, with rows in no promised order.
+    pub(super) fn spansets(&self, spans: &dyn Spans) -> Vec<Spanset> {
+        let run = Run { spans, parent_id: self.parent_id, tree: OnceCell::new() };
+        run.through(&self.stages, Spanset { rows: (0..spans.len()).collect(), attributes: Vec::new() })
     }
 }
 

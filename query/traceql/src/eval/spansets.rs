@@ -1,7 +1,8 @@
 //! Spansets of one trace: filters and what combines them.
 
+use super::columns;
 use super::error::Result;
-use super::program::{At, Test};
+use super::program::Test;
 use super::search::{Compiler, Run, Stage};
 use super::structural;
 use crate::ast::{self, SpansetOp};
@@ -43,7 +44,7 @@ impl Spansets {
     /// The spans of `rows` that are selected.
     pub(super) fn select(&self, run: &Run<'_>, rows: &[usize]) -> Vec<usize> {
         match self {
-            Self::Filter(test) => rows.iter().copied().filter(|row| test.holds(At::span(run.spans, *row))).collect(),
+            Self::Filter(test) => columns::select(test, run.spans, rows.to_vec()),
             Self::Pipeline(stages) => run.rows_of(stages, rows),
             Self::Binary { op, left, right } => {
                 let left = left.select(run, rows);

@@ -1,7 +1,6 @@
 //! What is kept of the spans of one series in one bucket.
 
-use hashbrown::HashMap;
-
+use super::map::CellMap;
 use super::sketch::Sketch;
 use crate::ast::AggregateFunction;
 
@@ -40,44 +39,45 @@ impl Sum {
 /// Cells by series and bucket, all of one kind.
 #[derive(Debug, Clone)]
 pub(super) enum Cells {
-    Count(HashMap<(u32, u32), u64>),
-    Min(HashMap<(u32, u32), f64>),
-    Max(HashMap<(u32, u32), f64>),
-    Sum(HashMap<(u32, u32), Sum>),
-    Avg(HashMap<(u32, u32), Sum>),
-    Sketch(HashMap<(u32, u32), Sketch>),
+    Count(CellMap<u64>),
+    Min(CellMap<f64>),
+    Max(CellMap<f64>),
+    Sum(CellMap<Sum>),
+    Avg(CellMap<Sum>),
+    Sketch(CellMap<Sketch>),
 }
 
 impl Cells {
-    pub(super) fn of(function: AggregateFunction) -> Self {
+    /// None yet; series have `width` buckets.
+    pub(super) fn of(function: AggregateFunction, width: usize) -> Self {
         match function {
-            AggregateFunction::Count => Self::Count(HashMap::new()),
-            AggregateFunction::Min => Self::Min(HashMap::new()),
-            AggregateFunction::Max => Self::Max(HashMap::new()),
-            AggregateFunction::Sum => Self::Sum(HashMap::new()),
-            AggregateFunction::Avg => Self::Avg(HashMap::new()),
+            AggregateFunction::Count => Self::Count(CellMap::new(width)),
+            AggregateFunction::Min => Self::Min(CellMap::new(width)),
+            AggregateFunction::Max => Self::Max(CellMap::new(width)),
+            AggregateFunction::Sum => Self::Sum(CellMap::new(width)),
+            AggregateFunction::Avg => Self::Avg(CellMap::new(width)),
         }
     }
 
-    pub(super) fn sketches() -> Self {
-        Self::Sketch(HashMap::new())
+    pub(super) fn sketches(width: usize) -> Self {
+        Self::Sketch(CellMap::new(width))
     }
 
     /// Adds a number to a cell; a count does not look at it. Returns the bytes that it grew by beside the table itself.
     pub(super) fn add(&mut self, at: (u32, u32), value: f64) -> usize {
         match self {
-            Self::Count(cells) => *cells.entry(at).or_default() += 1,
+            Self::Count(cells) => *cells.get_or(at, || 0) += 1,
             Self::Min(cells) => {
-                let cell = cells.entry(at).or_insert(value);
+                let cell = cells.get_or(at, || value);
                 *cell = cell.min(value);
             }
             Self::Max(cells) => {
-                let cell = cells.entry(at).or_insert(value);
+                let cell = cells.get_or(at, || value);
                 *cell = cell.max(value);
             }
-            Self::Sum(cells) | Self::Avg(cells) => cells.entry(at).or_default().add(value),
+            Self::Sum(cells) | Self::Avg(cells) => cells.get_or(at, Sum::default).add(value),
             Self::Sketch(cells) => {
-                let cell = cells.entry(at).or_default();
+                let cell = cells.get_or(at, Sketch::default);
                 let before = cell.heap_bytes();
                 cell.add(value);
                 return cell.heap_bytes() - before;
@@ -87,33 +87,33 @@ impl Cells {
     }
 
     /// Adds the cells of `other`, whose series `s` is this one's `series[s]`. Returns the bytes as [`Cells::add`] does.
-    pub(super) fn merge(&mut self, other: Self, series: &[u32]) -> usize {
+    pub(super) fn merge(&mut self, other: &Self, series: &[u32]) -> usize {
         let mut grown = 0;
         let here = |(s, bucket): (u32, u32)| (series[s as usize], bucket);
         match (self, other) {
             (Self::Count(cells), Self::Count(other)) => {
-                other.into_iter().for_each(|(at, count)| *cells.entry(here(at)).or_default() += count);
+                other.iter().for_each(|(at, count)| *cells.get_or(here(at), || 0) += count);
             }
             (Self::Min(cells), Self::Min(other)) => {
-                other.into_iter().for_each(|(at, value)| {
-                    let cell = cells.entry(here(at)).or_insert(value);
-                    *cell = cell.min(value);
+                other.iter().for_each(|(at, value)| {
+                    let cell = cells.get_or(here(at), || *value);
+                    *cell = cell.min(*value);
                 });
             }
             (Self::Max(cells), Self::Max(other)) => {
-                other.into_iter().for_each(|(at, value)| {
-                    let cell = cells.entry(here(at)).or_insert(value);
-                    *cell = cell.max(value);
+                other.iter().for_each(|(at, value)| {
+                    let cell = cells.get_or(here(at), || *value);
+                    *cell = cell.max(*value);
                 });
             }
             (Self::Sum(cells), Self::Sum(other)) | (Self::Avg(cells), Self::Avg(other)) => {
-                other.into_iter().for_each(|(at, sum)| cells.entry(here(at)).or_default().merge(&sum));
+                other.iter().for_each(|(at, sum)| cells.get_or(here(at), Sum::default).merge(sum));
             }
             (Self::Sketch(cells), Self::Sketch(other)) => {
-                other.into_iter().for_each(|(at, sketch)| {
-                    let cell = cells.entry(here(at)).or_default();
+                other.iter().for_each(|(at, sketch)| {
+                    let cell = cells.get_or(here(at), Sketch::default);
                     let before = cell.heap_bytes();
-                    cell.merge(&sketch);
+                    cell.merge(sketch);
                     grown += cell.heap_bytes() - before;
                 });
             }
@@ -125,24 +125,23 @@ impl Cells {
     /// The value of every cell; of sketches the quantile `q`.
     pub(super) fn each(&self, q: f64, take: &mut dyn FnMut(u32, u32, f64)) {
         match self {
-            Self::Count(cells) => cells.iter().for_each(|((s, b), count)| take(*s, *b, *count as f64)),
-            Self::Min(cells) | Self::Max(cells) => cells.iter().for_each(|((s, b), value)| take(*s, *b, *value)),
-            Self::Sum(cells) => cells.iter().for_each(|((s, b), sum)| take(*s, *b, sum.total())),
-            Self::Avg(cells) => cells.iter().for_each(|((s, b), sum)| take(*s, *b, sum.total() / sum.count)),
+            Self::Count(cells) => cells.iter().for_each(|((s, b), count)| take(s, b, *count as f64)),
+            Self::Min(cells) | Self::Max(cells) => cells.iter().for_each(|((s, b), value)| take(s, b, *value)),
+            Self::Sum(cells) => cells.iter().for_each(|((s, b), sum)| take(s, b, sum.total())),
+            Self::Avg(cells) => cells.iter().for_each(|((s, b), sum)| take(s, b, sum.total() / sum.count)),
             Self::Sketch(cells) => {
-                cells.iter().for_each(|((s, b), sketch)| take(*s, *b, sketch.quantile(q).unwrap_or(f64::NAN)));
+                cells.iter().for_each(|((s, b), sketch)| take(s, b, sketch.quantile(q).unwrap_or(f64::NAN)));
             }
         }
     }
 
     /// Bytes of the table.
     pub(super) fn table_bytes(&self) -> usize {
-        const CELL: usize = size_of::<(u32, u32)>() + 1;
         match self {
-            Self::Count(cells) => cells.capacity() * (CELL + size_of::<u64>()),
-            Self::Min(cells) | Self::Max(cells) => cells.capacity() * (CELL + size_of::<f64>()),
-            Self::Sum(cells) | Self::Avg(cells) => cells.capacity() * (CELL + size_of::<Sum>()),
-            Self::Sketch(cells) => cells.capacity() * (CELL + size_of::<Sketch>()),
+            Self::Count(cells) => cells.bytes(),
+            Self::Min(cells) | Self::Max(cells) => cells.bytes(),
+            Self::Sum(cells) | Self::Avg(cells) => cells.bytes(),
+            Self::Sketch(cells) => cells.bytes(),
         }
     }
 }

@@ -28,8 +28,14 @@ pub(super) struct Compare {
 }
 
 impl Compare {
-    /// Counts a span: `count` is told every series that it adds one to.
-    pub(super) fn push(&self, spans: &dyn Spans, row: usize, table: &mut Table, mut count: impl FnMut(u32)) -> Result<()> {
+    /// Counts a span: `count` is told every series that it adds one to. `totals` remembers the series of the attribute by that of a value.
+    pub(super) fn push(
+        &self,
+        spans: &dyn Spans,
+        row: usize,
+        (table, totals): (&mut Table, &mut Vec<u32>),
+        mut count: impl FnMut(u32),
+    ) -> Result<()> {
         let start_ns = spans.start_ns(row);
         let is_selected =
             self.window.is_none_or(|(from, until)| (from..until).contains(&start_ns)) && self.filter.holds(At::span(spans, row));
@@ -37,7 +43,7 @@ impl Compare {
         let mut counted = Ok(());
         spans.all(row, &mut |name, value| {
             if counted.is_ok() {
-                counted = one(&side, name, &value, table, &mut count);
+                counted = one(&side, name, &value, (table, totals), &mut count);
             }
         });
         counted
@@ -93,20 +99,39 @@ struct Attribute<'a> {
     values: Vec<(&'a Key, usize)>,
 }
 
+/// No series yet.
+const UNKNOWN: u32 = u32::MAX;
+
 /// Counts an attribute of a span: once, and each of its values once.
-fn one(side: &Value<'_>, name: &str, value: &Value<'_>, table: &mut Table, count: &mut impl FnMut(u32)) -> Result<()> {
-    if *value == Value::Nil {
-        return Ok(());
-    }
-    count(table.series(&[side.clone(), Value::text(name), Value::Nil])?);
+fn one(
+    side: &Value<'_>,
+    name: &str,
+    value: &Value<'_>,
+    (table, totals): (&mut Table, &mut Vec<u32>),
+    count: &mut impl FnMut(u32),
+) -> Result<()> {
+    let total = |table: &mut Table| table.series(&[side.clone(), Value::text(name), Value::Nil]);
     match value {
+        Value::Nil => {}
         Value::List(elements) => {
+            count(total(table)?);
             let is_first = |at: &usize| !elements[..*at].contains(&elements[*at]);
             for at in (0..elements.len()).filter(is_first) {
                 count(table.series(&[side.clone(), Value::text(name), elements[at].borrowed()])?);
             }
         }
-        value => count(table.series(&[side.clone(), Value::text(name), value.borrowed()])?),
+        value => {
+            let series = table.series(&[side.clone(), Value::text(name), value.borrowed()])?;
+            let place = series as usize;
+            if totals.len() <= place {
+                totals.resize(place + 1, UNKNOWN);
+            }
+            if totals[place] == UNKNOWN {
+                totals[place] = total(table)?;
+            }
+            count(totals[place]);
+            count(series);
+        }
     }
     Ok(())
 }

@@ -4,9 +4,9 @@
 //! with the least of all.
 
 use std::collections::{BTreeSet, BinaryHeap};
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::eval::key::hash_value;
+use crate::eval::key::Key;
 use crate::spans::{Reference, Spans};
 use crate::value::Value;
 
@@ -73,13 +73,7 @@ impl Exemplars {
     }
 
     /// Considers a span that added `value` to a series whose labels have `labels` as values.
-    pub(super) fn offer(
-        &mut self,
-        ids: Ids,
-        (spans, row): (&dyn Spans, usize),
-        (series, labels): (u32, &[Value<'_>]),
-        value: f64,
-    ) {
+    pub(super) fn offer(&mut self, ids: Ids, (spans, row): (&dyn Spans, usize), (series, labels): (u32, &[Key]), value: f64) {
         if self.max == 0 {
             return;
         }
@@ -97,7 +91,7 @@ impl Exemplars {
         };
         let (trace, span, time_ns) = (text(ids.trace), text(ids.span), spans.start_ns(row));
         let mut hasher = DefaultHasher::new();
-        labels.iter().for_each(|label| hash_value(label, &mut hasher));
+        labels.hash(&mut hasher);
         self.take(Candidate { number, trace, span, time_ns, value_bits: value.to_bits(), labels: hasher.finish(), series });
     }
 

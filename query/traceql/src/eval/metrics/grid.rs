@@ -57,6 +57,12 @@ impl Grid {
 
     /// The bucket of a moment.
     pub fn bucket(&self, time_ns: i64) -> Option<usize> {
+        if let Some(after_ns) = self.first_end_ns.checked_sub(self.step_ns) {
+            // The difference of two such numbers, the first of which is greater, is right as one without a sign.
+            let bucket =
+                (time_ns > after_ns).then(|| (time_ns.wrapping_sub(after_ns).cast_unsigned() - 1) / self.step_ns.cast_unsigned());
+            return bucket.and_then(|bucket| usize::try_from(bucket).ok()).filter(|bucket| *bucket < self.len);
+        }
         let after = i128::from(time_ns) - (i128::from(self.first_end_ns) - i128::from(self.step_ns));
         let bucket = usize::try_from((after - 1).div_euclid(i128::from(self.step_ns))).ok()?;
         (bucket < self.len).then_some(bucket)
@@ -101,6 +107,19 @@ mod tests {
         );
         let instant = Grid::instant(299, 540);
         assert_eq!([299, 300, 540, 541].map(|t| instant.bucket(t)), [None, Some(0), Some(0), None]);
+    }
+
+    #[test]
+    fn buckets_are_those_of_exact_arithmetic() {
+        let ends = [i64::MIN, i64::MIN + 7, -5, 0, 9, i64::MAX - 3, i64::MAX];
+        for (first_end_ns, step_ns) in ends.into_iter().flat_map(|end| [1, 7, i64::MAX].map(|step| (end, step))) {
+            let grid = Grid { first_end_ns, step_ns, len: 5 };
+            for time_ns in ends.into_iter().flat_map(|time| (-8..8).map(move |by| time.saturating_add(by))) {
+                let after = i128::from(time_ns) - (i128::from(first_end_ns) - i128::from(step_ns));
+                let bucket = usize::try_from((after - 1).div_euclid(i128::from(step_ns))).ok().filter(|bucket| *bucket < 5);
+                assert_eq!(grid.bucket(time_ns), bucket, "{grid:?} at {time_ns}");
+            }
+        }
     }
 
     #[test]

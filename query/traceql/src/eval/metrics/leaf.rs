@@ -6,6 +6,7 @@ use super::cell::Cells;
 use super::compare::Compare;
 use super::exemplar::{Exemplars, Ids};
 use super::grid::Grid;
+use super::groups::Groups;
 use super::table::Table;
 use super::{COMPARED_MAX, Options, SERIES_MAX};
 use crate::ast::{AggregateFunction, Field, FieldName, Intrinsic, MetricsFunction, Pipeline, Spelling};
@@ -14,7 +15,7 @@ use crate::eval::error::Result;
 use crate::eval::names;
 use crate::eval::program::value_of;
 use crate::eval::search::{Needs, Search};
-use crate::spans::{Reference, Slots, Source, Spans};
+use crate::spans::{Reference, Slot, Slots, Source, Spans};
 use crate::value::Value;
 
 /// A pipeline and what is measured of its spans. Cheap to clone.
@@ -42,6 +43,11 @@ pub(super) struct By {
 }
 
 impl By {
+    /// The slot whose value in a row is the label, if that is all there is to it.
+    pub(super) fn row_slot(&self) -> Option<Slot> {
+        (self.of.source == Source::Row && !self.of.parent).then_some(self.of.slot)
+    }
+
     fn value<'a>(&self, spans: &'a dyn Spans, row: usize) -> Value<'a> {
         let value = match self.of.source {
             // Of several events or links the first tells the group, as in Tempo.
@@ -124,13 +130,18 @@ impl Leaf {
         matches!(self.inner.function, Function::Compare(_))
     }
 
+    /// Whether [`Spans::duration_ns`] is asked beyond the fields.
+    pub fn wants_exemplars(&self) -> bool {
+        self.inner.ids.is_some()
+    }
+
     /// Nothing seen yet. Spans that start outside of `grid` will not count.
     pub fn state(&self, grid: &Grid) -> LeafState {
         let limit = if self.needs_all() { COMPARED_MAX } else { SERIES_MAX };
         let cells = match &self.inner.function {
-            Function::OverTime(function, _) => Cells::of(*function),
-            Function::Quantile(..) => Cells::sketches(),
-            _ => Cells::of(AggregateFunction::Count),
+            Function::OverTime(function, _) => Cells::of(*function, grid.len()),
+            Function::Quantile(..) => Cells::sketches(grid.len()),
+            _ => Cells::of(AggregateFunction::Count, grid.len()),
         };
         LeafState {
             leaf: Arc::clone(&self.inner),
@@ -138,6 +149,7 @@ impl Leaf {
             table: Table::new(limit),
             cells,
             exemplars: Exemplars::new(self.inner.options.exemplars_max),
+            totals: Vec::new(),
             heap_bytes: 0,
         }
     }
@@ -151,6 +163,8 @@ pub struct LeafState {
     pub(super) table: Table,
     pub(super) cells: Cells,
     pub(super) exemplars: Exemplars,
+    /// Of comparisons: by the series of a value that of its attribute.
+    totals: Vec<u32>,
     heap_bytes: usize,
 }
 
@@ -161,18 +175,21 @@ impl LeafState {
     /// As of [`LeafState::push`].
     pub fn evaluate(&mut self, spans: &dyn Spans) -> Result<()> {
         let leaf = Arc::clone(&self.leaf);
-        leaf.search.evaluate(spans)?.iter().try_for_each(|spanset| self.push(spans, &spanset.rows))
+        leaf.search.spansets(spans).iter().try_for_each(|spanset| self.push(spans, &spanset.rows))
     }
 
-    /// Counts spans that were selected, each once.
+    /// Counts spans that were selected, each once, in any order.
     ///
     /// # Errors
     /// [`crate::eval::Error::TooManySeries`].
     pub fn push(&mut self, spans: &dyn Spans, rows: &[usize]) -> Result<()> {
-        let leaf = Arc::clone(&self.leaf);
+        let (leaf, starts) = (Arc::clone(&self.leaf), spans.starts_ns());
+        let is_grouped = !matches!(leaf.function, Function::Histogram(_) | Function::Compare(_));
+        let mut groups = if is_grouped { Groups::of(&leaf.by, spans, rows.len()) } else { None };
         let mut values: Vec<Value<'_>> = Vec::with_capacity(leaf.by.len() + 1);
         for row in rows.iter().copied() {
-            let Some(bucket) = self.grid.bucket(spans.start_ns(row)).and_then(|bucket| u32::try_from(bucket).ok()) else {
+            let start_ns = starts.map_or_else(|| spans.start_ns(row), |starts| starts[row]);
+            let Some(bucket) = self.grid.bucket(start_ns).and_then(|bucket| u32::try_from(bucket).ok()) else {
                 continue;
             };
             let measured = match &leaf.function {
@@ -180,20 +197,27 @@ impl LeafState {
                 Function::OverTime(_, of) | Function::Quantile(of, _) => number(&value_of(spans, *of, row)),
                 Function::Histogram(of) => power_of_two(&value_of(spans, *of, row)),
                 Function::Compare(compare) => {
-                    compare.push(spans, row, &mut self.table, |series| {
+                    compare.push(spans, row, (&mut self.table, &mut self.totals), |series| {
                         self.heap_bytes += self.cells.add((series, bucket), f64::NAN);
                     })?;
                     None
                 }
             };
             let Some(measured) = measured else { continue };
-            values.clear();
-            values.extend(leaf.by.iter().map(|by| by.value(spans, row)));
-            values.extend(measured.bucket.map(Value::Float));
-            let series = self.table.series(&values)?;
+            let mut look_up = |table: &mut Table| {
+                values.clear();
+                values.extend(leaf.by.iter().map(|by| by.value(spans, row)));
+                values.extend(measured.bucket.map(Value::Float));
+                table.series(&values)
+            };
+            let series = match &mut groups {
+                Some(groups) => groups.series(row, || look_up(&mut self.table))?,
+                None => look_up(&mut self.table)?,
+            };
             self.heap_bytes += self.cells.add((series, bucket), measured.value);
             if let Some(ids) = leaf.ids {
-                self.exemplars.offer(ids, (spans, row), (series, &values), measured.value);
+                let key = &self.table.keys()[series as usize];
+                self.exemplars.offer(ids, (spans, row), (series, key), measured.value);
             }
         }
         Ok(())
@@ -206,14 +230,15 @@ impl LeafState {
     pub fn merge(&mut self, other: Self) -> Result<()> {
         debug_assert!(self.grid == other.grid, "states of one query have one grid");
         let series = self.table.merge(&other.table)?;
-        self.heap_bytes += self.cells.merge(other.cells, &series);
+        self.heap_bytes += self.cells.merge(&other.cells, &series);
         self.exemplars.merge(other.exemplars, &series);
         Ok(())
     }
 
     /// Bytes that it holds, about.
     pub fn memory(&self) -> usize {
-        self.table.bytes() + self.cells.table_bytes() + self.exemplars.bytes() + self.heap_bytes
+        let totals = self.totals.capacity() * size_of::<u32>();
+        self.table.bytes() + self.cells.table_bytes() + self.exemplars.bytes() + totals + self.heap_bytes
     }
 
     /// How many series there are so far; more than the answer will have for comparisons, fewer for quantiles.
