@@ -31,14 +31,21 @@ const MAKERS: [&str; 6] = ["repeat", "lpad", "rpad", "array_repeat", "array_resi
 pub fn bound_batches(plan: &LogicalPlan, state: &mut SessionState) -> Result<()> {
     let (mut calls, mut constants, mut makes) = (0u64, 0usize, false);
     plan.apply_with_subqueries(|node| {
-        // A filter compares a constant, it does not repeat it.
+        // A filter compares a constant, it does not repeat it; a function may, wherever it is called.
         let repeats = !matches!(node, LogicalPlan::Filter(_) | LogicalPlan::TableScan(_) | LogicalPlan::Values(_));
         for expr in node.expressions() {
             expr.apply(|expr| {
                 match expr {
                     Expr::Literal(value, _) if repeats => constants += long(value),
-                    Expr::ScalarFunction(call) if caps::is_capped(&call.func) => {
-                        calls += 1;
+                    Expr::ScalarFunction(call) => {
+                        if !repeats {
+                            constants += call
+                                .args
+                                .iter()
+                                .map(|arg| if let Expr::Literal(value, _) = arg { long(value) } else { 0 })
+                                .sum::<usize>();
+                        }
+                        calls += u64::from(caps::is_capped(&call.func));
                         makes |= MAKERS.contains(&call.func.name());
                     }
                     Expr::InList(_) => return Ok(TreeNodeRecursion::Jump),

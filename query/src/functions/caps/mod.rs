@@ -185,7 +185,8 @@ impl Capped {
     fn slices(&self, args: &ScalarFunctionArgs, budget: &Budget) -> Result<Vec<usize>> {
         let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
-        let arrays = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<_>>>()?;
+        let array = |arg: &ColumnarValue| arg.to_array(if matches!(arg, ColumnarValue::Scalar(_)) { 1 } else { rows });
+        let arrays = args.args.iter().map(array).collect::<Result<Vec<_>>>()?;
         let bounds = self.cap.bounds();
         let refuse = |found, limit| Err(Error::FunctionCap { function: self.name, what: bounds.what, found, limit }.into());
         let (mut all, mut slice) = (0u64, 0u64);

@@ -17,13 +17,21 @@ const NUMBER_BYTES: u64 = 32;
 /// How much longer a time can be than the two letters of its format.
 const FORMAT_FACTOR: u64 = 20;
 
-/// For each row of `arrays`, the arguments of a call: how much the call makes of it, in the measure of `cap`.
+/// For each row of `arrays`, the arguments of a call: how much the call makes of it, in the measure of `cap`. An array has as many rows, or
+/// one value for all.
 pub(super) fn sizes(cap: Cap, arrays: &[ArrayRef], rows: usize) -> Vec<u64> {
-    let text = |i: usize| arrays.get(i).map_or_else(|| vec![0; rows], bytes);
-    let number = |i: usize| arrays.get(i).map_or_else(|| vec![0; rows], integers);
+    // A constant is one value, whatever the rows: as long as it may be, it is not repeated to be measured.
+    let spread = |found: Option<Vec<u64>>| match found {
+        Some(one) if one.len() == 1 => vec![one[0]; rows],
+        Some(all) => all,
+        None => vec![0; rows],
+    };
+    let spread_signed = |found: Vec<i64>| if found.len() == 1 { vec![found[0]; rows] } else { found };
+    let text = |i: usize| spread(arrays.get(i).map(bytes));
+    let number = |i: usize| spread_signed(arrays.get(i).map_or_else(|| vec![0], integers));
     let natural = |i: usize| -> Vec<u64> { number(i).into_iter().map(|n| u64::try_from(n).unwrap_or(0)).collect() };
-    let weight = |i: usize| arrays.get(i).map_or_else(|| vec![0; rows], weights);
-    let count = |i: usize| arrays.get(i).map_or_else(|| vec![0; rows], elements);
+    let weight = |i: usize| spread(arrays.get(i).map(weights));
+    let count = |i: usize| spread(arrays.get(i).map(elements));
     let each = |size: &dyn Fn(usize) -> u64| -> Vec<u64> { (0..rows).map(size).collect() };
     match cap {
         Cap::Repeat => {
@@ -44,7 +52,7 @@ pub(super) fn sizes(cap: Cap, arrays: &[ArrayRef], rows: usize) -> Vec<u64> {
         }
         // Matches do not overlap, so that what one group catches is the text once at most; an empty pattern matches everywhere.
         Cap::ReplaceMatches => {
-            let (text, to, groups) = (text(0), text(2), arrays.get(2).map_or_else(|| vec![0; rows], references));
+            let (text, to, groups) = (text(0), text(2), spread(arrays.get(2).map(references)));
             each(&|row| {
                 let literal = text[row].saturating_add(1).saturating_mul(to[row]);
                 text[row].saturating_add(literal).saturating_add(groups[row].saturating_mul(text[row]))
@@ -63,7 +71,7 @@ pub(super) fn sizes(cap: Cap, arrays: &[ArrayRef], rows: usize) -> Vec<u64> {
         }
         Cap::Range => {
             let (first, second) = (number(0), number(1));
-            let step = arrays.get(2).map_or_else(|| vec![1; rows], steps);
+            let step = spread_signed(arrays.get(2).map_or_else(|| vec![1], steps));
             each(&|row| {
                 let (start, stop) = if arrays.len() == 1 { (0, first[row]) } else { (first[row], second[row]) };
                 stop.abs_diff(start) / step[row].unsigned_abs().max(1)
