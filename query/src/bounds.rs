@@ -9,6 +9,7 @@
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::budget::Budget;
@@ -19,7 +20,9 @@ const LONG_BYTES: usize = 4 << 10;
 /// Bytes that the constants of a batch may take in all its rows.
 const BATCH_BYTES_MAX: usize = 64 << 20;
 /// Rows of a batch whose texts may each be as long as a function makes them.
-const MADE_ROWS: usize = 256;
+const MADE_ROWS: usize = 64;
+/// What is made that often, or with so long a format, is of no account.
+const MADE_OFTEN: i64 = 64;
 
 /// Functions that make long values out of short ones, so that nobody knows how long a row is.
 const MAKERS: [&str; 6] = ["repeat", "lpad", "rpad", "array_repeat", "array_resize", "to_char"];
@@ -46,7 +49,7 @@ pub fn bound_batches(plan: &LogicalPlan, state: &mut SessionState) -> Result<()>
                                 .sum::<usize>();
                         }
                         calls += u64::from(caps::is_capped(&call.func));
-                        makes |= MAKERS.contains(&call.func.name());
+                        makes |= makes_long(call);
                     }
                     Expr::InList(_) => return Ok(TreeNodeRecursion::Jump),
                     _ => {}
@@ -67,6 +70,16 @@ pub fn bound_batches(plan: &LogicalPlan, state: &mut SessionState) -> Result<()>
     let config = state.config().clone().with_batch_size(rows.max(1));
     *state.config_mut() = config;
     Ok(())
+}
+
+/// Whether `call` can make a long value out of a short one: not `lpad(id, 10)`.
+fn makes_long(call: &ScalarFunction) -> bool {
+    let modest = match call.args.get(1) {
+        Some(Expr::Literal(ScalarValue::Int64(Some(n)), _)) => *n <= MADE_OFTEN,
+        Some(Expr::Literal(value, _)) => value.try_as_str().flatten().is_some_and(|text| text.len() as i64 <= MADE_OFTEN),
+        _ => false,
+    };
+    MAKERS.contains(&call.func.name()) && !modest
 }
 
 /// Bytes of a constant that is long; 0 of others.

@@ -40,7 +40,7 @@ def over_http(node, text, tenant=None, **options):
         return node.sql(text, tenant, **options)
     except HttpError as error:
         told = json.loads(error.body)
-        assert 400 <= error.status < 500, (text[:100], error.status, told)
+        assert 400 <= error.status < 500 or error.status == 503 and "try again" in told["error"], (text[:100], error.status, told)
         return told["error"]
 
 
@@ -205,7 +205,6 @@ EXPLOSIONS = [
      + " SELECT array_length(v) FROM t39", "would make"),
     ("WITH t0 AS (SELECT repeat('x', 1000000) v)" + "".join(f", t{n} AS (SELECT encode(v, 'hex') AS v FROM t{n - 1})" for n in range(1, 20))
      + " SELECT length(v) FROM t19", "would make"),
-    ("SELECT array_agg(value) FROM generate_series(1, 10000000) GROUP BY value % 1000", "limit query.limits.memory_bytes_max"),
     ("SELECT array_agg(repeat('x', 1000)) FROM generate_series(1, 10000000)", "limit query.limits.memory_bytes_max"),
     ("SELECT 1 WHERE regexp_like('x', '(((((a{1,100}){1,100}){1,100}){1,100}){1,100})')", "did not compile"),
     ("SELECT count(*) FROM logs WHERE body ~ '.{1000}{1000}{1000}'", "did not compile"),
