@@ -5,13 +5,14 @@ use std::sync::{Arc, OnceLock};
 use catalog::manifest::SnapshotId;
 use catalog::{Env, TenantId, Timestamp};
 use datafusion::catalog::TableFunction;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::disk_manager::{DiskManager, DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::MemoryPool;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use lake::{FreshRows, Lake};
 
+use crate::budget::Budget;
 use crate::config::{QueryConfig, QueryLimits};
 use crate::error::{Error, Result};
 use crate::functions::Functions;
@@ -36,6 +37,8 @@ pub struct Engine {
     config: QueryConfig,
     functions: Functions,
     memory: Arc<NodePool>,
+    /// One for all queries, so that its quota is that of the node.
+    spills: Arc<DiskManager>,
     dictionaries: Arc<DictionaryCache>,
     promql: OnceLock<Arc<promql::table::Language>>,
     logql: OnceLock<Arc<logql::table::Language>>,
@@ -60,8 +63,9 @@ impl Engine {
         config.validate()?;
         let memory = NodePool::new(config.node_memory_bytes_max);
         let dictionaries = DictionaryCache::new(config.dictionary_cache_bytes);
+        let spills = Arc::new(spills(&config).map_err(Error::from)?);
         let (functions, promql, logql, traceql) = (Functions::new(), OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Ok(Arc::new(Self { lake, fresh, env, functions, memory, dictionaries, config, promql, logql, traceql }))
+        Ok(Arc::new(Self { lake, fresh, env, functions, memory, spills, dictionaries, config, promql, logql, traceql }))
     }
 
     /// The settings.
@@ -144,21 +148,18 @@ impl Engine {
 
     fn session_of(&self, view: Arc<View>, extras: Option<Arc<dyn SessionExtras>>) -> Result<Session> {
         let pool = QueryPool::new(view.limits().memory_bytes_max, Arc::clone(&self.memory));
-        let disk = match &self.config.spill_dir {
-            Some(dir) => DiskManagerBuilder::default()
-                .with_mode(DiskManagerMode::Directories(vec![dir.clone()]))
-                .with_max_temp_directory_size(self.config.spill_bytes_max),
-            None => DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
-        };
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::clone(&pool) as Arc<dyn MemoryPool>)
-            .with_disk_manager_builder(disk)
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .with_object_store_registry(Arc::new(NoStores))
-            .build_arc()
+            .build()
             .map_err(Error::from)?;
+        let runtime = Arc::new(RuntimeEnv { disk_manager: Arc::clone(&self.spills), ..runtime });
         let stop = StopFlag::default();
+        let mut config = self.session_config(extras.as_deref());
+        config.options_mut().extensions.insert(Budget::new(stop.clone()));
         let mut builder = SessionStateBuilder::new()
-            .with_config(self.session_config(extras.as_deref()))
+            .with_config(config)
             .with_runtime_env(runtime)
             .with_physical_optimizer_rule(Arc::new(Interruptible(stop.clone())))
             .with_catalog_list(Arc::new(Namespace::new(Arc::clone(&view), extras.clone())));
@@ -207,6 +208,17 @@ impl Engine {
         options.execution.time_zone = Some("UTC".to_owned());
         config
     }
+}
+
+/// Where sorts and aggregations of all queries spill.
+fn spills(config: &QueryConfig) -> datafusion::common::Result<DiskManager> {
+    let builder = match &config.spill_dir {
+        Some(dir) => DiskManagerBuilder::default()
+            .with_mode(DiskManagerMode::Directories(vec![dir.clone()]))
+            .with_max_temp_directory_size(config.spill_bytes_max),
+        None => DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
+    };
+    builder.build()
 }
 
 impl Session {

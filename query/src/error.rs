@@ -41,7 +41,7 @@ pub enum Error {
         limit: u64,
     },
     /// The query's own memory limit was hit.
-    #[error("query needs more than {} of memory, limit query.memory_bytes_max", bytes_text(*limit))]
+    #[error("query needs more than {} of memory, limit query.limits.memory_bytes_max", bytes_text(*limit))]
     Memory {
         /// The limit in bytes.
         limit: u64,
@@ -52,6 +52,9 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// Rows that queries spilled take all the room there is for them.
+    #[error("spilled rows of running queries need more room than they have, limit query.spill_bytes_max; try again")]
+    Spills,
     /// An argument of a function is beyond its cap.
     #[error("{function} would make {found} {what}, the cap is {limit}")]
     FunctionCap {
@@ -94,7 +97,7 @@ impl Error {
             Self::Invalid { .. } | Self::Config { .. } => ErrorKind::Invalid,
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Limit { .. } | Self::Memory { .. } | Self::FunctionCap { .. } => ErrorKind::TooLarge,
-            Self::NodeMemory { .. } => ErrorKind::Overloaded,
+            Self::NodeMemory { .. } | Self::Spills => ErrorKind::Overloaded,
             Self::Stopped => ErrorKind::Cancelled,
             Self::Internal { .. } => ErrorKind::Internal,
         }
@@ -141,6 +144,7 @@ impl Error {
                         Err(other) => Self::Internal { message: other.to_string() },
                     },
                 },
+                other if is_spill_quota(&other.to_string()) => Self::Spills,
                 other => Self::Invalid { message: clean(&other.to_string()) },
             },
             other => Self::from_parts(&other),
@@ -161,6 +165,7 @@ impl Error {
     fn from_parts(error: &DataFusionError) -> Self {
         let message = clean(&error.message());
         match error {
+            _ if is_spill_quota(&message) => Self::Spills,
             DataFusionError::SQL(source, _) => Self::Invalid { message: clean(&source.to_string()) },
             DataFusionError::SchemaError(source, _) => match **source {
                 SchemaError::FieldNotFound { .. } => Self::NotFound { message: lower_first(&clean(&source.to_string())) },
@@ -174,6 +179,7 @@ impl Error {
             | DataFusionError::Execution(_)
             | DataFusionError::ArrowError(..)
             | DataFusionError::Configuration(_) => Self::Invalid { message: lower_first(&message) },
+            DataFusionError::Internal(_) if message.contains("Regular expression did not compile") => Self::Invalid { message },
             // The memory pools answer for themselves through `memory::QueryPool::explain`.
             DataFusionError::ResourcesExhausted(_) => Self::Memory { limit: 0 },
             _ => Self::Internal { message },
@@ -188,6 +194,7 @@ impl Error {
             &Self::Limit { name, what, found, limit } => Self::Limit { name, what, found, limit },
             &Self::Memory { limit } => Self::Memory { limit },
             Self::Stopped => Self::Stopped,
+            Self::Spills => Self::Spills,
             &Self::NodeMemory { limit } => Self::NodeMemory { limit },
             &Self::FunctionCap { function, what, found, limit } => Self::FunctionCap { function, what, found, limit },
             other => Self::Internal { message: other.to_string() },
@@ -205,6 +212,11 @@ impl From<Error> for DataFusionError {
     fn from(error: Error) -> Self {
         Self::External(Box::new(error))
     }
+}
+
+/// DataFusion says it as an I/O error, through several hands.
+fn is_spill_quota(message: &str) -> bool {
+    message.contains("used disk space during the spilling process has exceeded")
 }
 
 /// First line only, without DataFusion's back traces and its own prefixes.
@@ -252,7 +264,7 @@ mod tests {
         let shared = std::sync::Arc::new(DataFusionError::from(Error::Memory { limit: 256 << 20 }));
         let second = std::sync::Arc::clone(&shared);
         let error = Error::from(DataFusionError::Shared(shared));
-        assert_eq!(error.to_string(), "query needs more than 256 MiB of memory, limit query.memory_bytes_max");
+        assert_eq!(error.to_string(), "query needs more than 256 MiB of memory, limit query.limits.memory_bytes_max");
         drop(second);
     }
 

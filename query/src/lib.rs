@@ -13,6 +13,8 @@
 
 pub mod admission;
 mod arguments;
+mod bounds;
+mod budget;
 pub mod config;
 mod deletes;
 pub mod engine;
@@ -32,6 +34,7 @@ pub mod traceql;
 mod version;
 pub mod view;
 
+pub use bounds::bound_batches;
 pub use config::{QueryConfig, QueryLimits};
 pub use deletes::DeleteSelectors;
 pub use engine::{Engine, Session};

@@ -1,7 +1,7 @@
 //! Memory of queries: one pool per query below one pool of the node.
 //!
 //! ```text
-//! operator ──try_grow──► QueryPool (query.memory_bytes_max) ──► NodePool (query.node_memory_bytes_max)
+//! operator ──try_grow──► QueryPool (query.limits.memory_bytes_max) ──► NodePool (query.node_memory_bytes_max)
 //! ```
 //! A refusal is remembered, so that the error names the limit that was hit.
 
@@ -98,7 +98,7 @@ impl MemoryPool for QueryPool {
         };
         let Ok(before) = take(&self.used, self.limit) else {
             self.refused.store(true, Ordering::Relaxed);
-            return Err(DataFusionError::ResourcesExhausted("query.memory_bytes_max".to_owned()));
+            return Err(DataFusionError::ResourcesExhausted("query.limits.memory_bytes_max".to_owned()));
         };
         if take(&self.node.used, self.node.limit).is_err() {
             self.used.fetch_sub(additional, Ordering::Relaxed);
@@ -141,7 +141,7 @@ mod tests {
         let error = Error::from(wants.try_grow(40).expect_err("the node is full"));
         assert_eq!(second.explain(error).kind(), catalog::ErrorKind::Overloaded);
         let error = Error::from(held.try_grow(40).expect_err("the query is full"));
-        assert_eq!(first.explain(error).to_string(), "query needs more than 80 B of memory, limit query.memory_bytes_max");
+        assert_eq!(first.explain(error).to_string(), "query needs more than 80 B of memory, limit query.limits.memory_bytes_max");
         drop(held);
         assert_eq!((first.reserved(), first.peak(), node.used()), (0, 70, 0));
     }

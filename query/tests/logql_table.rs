@@ -164,7 +164,7 @@ async fn limits_and_cancellation_are_the_statements() {
     let limits = QueryLimits { memory_bytes_max: 4 << 10, ..QueryConfig::default().limits };
     let session = world.engine.session(&a, limits).unwrap();
     let error = run(&session, &format!(r#"SELECT * FROM logql('{{app=~".+"}}', {SPAN})"#)).await.unwrap_err();
-    assert!(error.to_string().contains("query.memory_bytes_max"), "{error}");
+    assert!(error.to_string().contains("query.limits.memory_bytes_max"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -267,7 +267,7 @@ async fn limits_are_named() {
     assert_eq!(bytes.kind(), ErrorKind::TooLarge);
     let sort = "SELECT value FROM generate_series(1, 1000000) ORDER BY value DESC";
     let memory = error(config.limits.clone(), sort).await;
-    assert_eq!(memory.to_string(), "query needs more than 1 MiB of memory, limit query.memory_bytes_max");
+    assert_eq!(memory.to_string(), "query needs more than 1 MiB of memory, limit query.limits.memory_bytes_max");
     for (text, function) in [
         ("SELECT repeat('x', 2000000000)", "repeat"),
         ("SELECT lpad('x', 2000000000, 'y')", "lpad"),

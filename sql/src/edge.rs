@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
@@ -48,6 +48,35 @@ pub(crate) fn edge_type(data_type: &DataType, times: Times) -> DataType {
     }
 }
 
+/// Bytes of text that one piece of an answer has, but for a single row that has more.
+const PIECE_BYTES: usize = 16 << 20;
+
+/// `batch` in pieces whose texts can be copied: views share their bytes, so a batch can stand for far more than it holds.
+pub fn pieces(batch: RecordBatch) -> Vec<RecordBatch> {
+    let row_bytes = |row: usize| -> usize {
+        let view = |column: &ArrayRef| match column.data_type() {
+            DataType::Utf8View => column.as_string_view().views()[row] as u32 as usize,
+            DataType::BinaryView => column.as_binary_view().views()[row] as u32 as usize,
+            _ => 0,
+        };
+        batch.columns().iter().map(view).sum()
+    };
+    if !batch.columns().iter().any(|column| matches!(column.data_type(), DataType::Utf8View | DataType::BinaryView)) {
+        return vec![batch];
+    }
+    let (mut pieces, mut from, mut bytes) = (Vec::new(), 0, 0usize);
+    for row in 0..batch.num_rows() {
+        let more = row_bytes(row);
+        if bytes.saturating_add(more) > PIECE_BYTES && row > from {
+            pieces.push(batch.slice(from, row - from));
+            (from, bytes) = (row, 0);
+        }
+        bytes = bytes.saturating_add(more);
+    }
+    pieces.push(batch.slice(from, batch.num_rows() - from));
+    pieces
+}
+
 /// `batch` with the types of `schema`, its edge schema.
 ///
 /// # Errors
@@ -65,7 +94,7 @@ pub fn edge_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, AsArray, StringViewArray, TimestampMillisecondArray};
+    use arrow::array::{StringViewArray, TimestampMillisecondArray};
     use arrow::datatypes::TimestampNanosecondType;
 
     use super::*;
@@ -78,6 +107,16 @@ mod tests {
         let edge = edge_batch(&batch, &schema).expect("text fits");
         assert_eq!(edge.column(0).as_string::<i32>().value(0), "a");
         assert!(edge.schema_ref().field(0).is_nullable());
+    }
+
+    #[test]
+    fn long_texts_leave_in_pieces() {
+        let long = "x".repeat(3 << 20);
+        let views: ArrayRef = Arc::new(StringViewArray::from(vec![Some(long.as_str()); 12]));
+        let batch = RecordBatch::try_from_iter([("x", views)]).expect("one column");
+        let rows: Vec<usize> = pieces(batch.clone()).iter().map(RecordBatch::num_rows).collect();
+        assert_eq!(rows, [5, 5, 2]);
+        assert_eq!(pieces(batch.slice(0, 0)).len(), 1, "an empty batch is one piece");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::config::SqlConfig;
-use crate::edge::{Times, edge_batch};
+use crate::edge::{Times, edge_batch, pieces};
 use crate::error::{Error, Result};
 use crate::plan;
 use crate::running::{Listed, Running};
@@ -343,13 +343,15 @@ impl Work {
         }
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(|e| session.explain(e))?;
-            let batch = edge_batch(&batch, &schema).map_err(|e| Error::Encode { reason: e.to_string() })?;
-            let (batch, last) = self.admit(batch)?;
-            if batch.num_rows() > 0 && sender.send(Ok(batch)).await.is_err() {
-                return Ok(());
-            }
-            if last {
-                break;
+            for piece in pieces(batch) {
+                let piece = edge_batch(&piece, &schema).map_err(|e| Error::Encode { reason: e.to_string() })?;
+                let (piece, last) = self.admit(piece)?;
+                if piece.num_rows() > 0 && sender.send(Ok(piece)).await.is_err() {
+                    return Ok(());
+                }
+                if last {
+                    return Ok(());
+                }
             }
         }
         Ok(())

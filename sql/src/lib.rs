@@ -19,6 +19,7 @@ pub mod error;
 pub mod flight;
 pub mod format;
 pub mod http;
+mod nested;
 pub mod params;
 mod plan;
 pub mod postgres;

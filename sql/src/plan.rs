@@ -15,10 +15,10 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use catalog::TenantId;
 use datafusion::common::Result as DataFusionResult;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan};
 use datafusion::physical_plan::execute_stream;
 use datafusion::sql::parser::{DFParser, ExplainStatement, Statement};
 use query::{Engine, QueryLimits, Session};
@@ -108,10 +108,11 @@ pub(crate) async fn session(engine: &Engine, tenant: &TenantId, request: &SqlReq
 /// What the planner says, with limits named.
 pub(crate) async fn plan(session: &Session, request: &SqlRequest, checked: Checked) -> Result<Planned> {
     let explain = |error| Error::from(session.explain(error));
-    let state = state(session, request);
+    let mut state = state(session, request);
     let plan = logical(session, &state, request, checked).await?;
     let plan = bind(session, request, plan)?;
     let plan = state.optimize(&plan).map_err(explain)?;
+    query::bound_batches(&plan, &mut state).map_err(explain)?;
     Ok(Planned { schema: edge_schema(plan.schema().as_arrow(), request.times), state, plan })
 }
 
@@ -190,7 +191,21 @@ fn bind(session: &Session, request: &SqlRequest, mut plan: LogicalPlan) -> Resul
     }
     let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     options.verify_plan(&plan).map_err(explain)?;
-    query::json_as_text(plan).map_err(explain)
+    query::json_as_text(without_settings(plan).map_err(explain)?).map_err(explain)
+}
+
+/// The planner's settings tell of the machine: that table is there, as in every DataFusion, and has no rows.
+fn without_settings(plan: LogicalPlan) -> DataFusionResult<LogicalPlan> {
+    let empty = |node: LogicalPlan| match &node {
+        LogicalPlan::TableScan(scan)
+            if scan.table_name.schema() == Some("information_schema") && scan.table_name.table() == "df_settings" =>
+        {
+            let schema = Arc::clone(&scan.projected_schema);
+            Ok(Transformed::yes(LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema })))
+        }
+        _ => Ok(Transformed::no(node)),
+    };
+    plan.transform_down_with_subqueries(empty).data()
 }
 
 /// EXPLAIN ANALYZE of a query.

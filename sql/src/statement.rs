@@ -6,13 +6,14 @@
 //! This is the first of two gates; the second, DataFusion's `SQLOptions`, looks at the plan.
 
 use datafusion::sql::parser::{DFParserBuilder, ExplainStatement, Statement};
-use datafusion::sql::sqlparser::ast::Statement as Ast;
+use datafusion::sql::sqlparser::ast::{Query, Statement as Ast};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::config::TEXT_BYTES_MAX;
 use crate::error::{Error, Result};
+use crate::nested;
 
 /// How deep a statement may nest.
 const RECURSION_MAX: usize = 50;
@@ -55,7 +56,14 @@ pub fn check(text: &str) -> Result<Checked> {
     }
     let Some(statement) = statements.pop_front() else { return Err(Error::OneStatement { found: 0 }) };
     let is_query = matches!(&statement, Statement::Statement(ast) if matches!(**ast, Ast::Query(_)));
-    if allowed(&statement) { Ok(Checked { statement, is_query }) } else { Err(refused(&tokens)) }
+    match query_of(&statement) {
+        _ if !allowed(&statement) => Err(refused(&tokens)),
+        Some(query) => match nested::forbidden(query) {
+            Some(found) => Err(Error::Statement { statement: found.to_owned() }),
+            None => Ok(Checked { statement, is_query }),
+        },
+        None => Ok(Checked { statement, is_query }),
+    }
 }
 
 /// The tokens of `text`, which is neither too long nor too deep for whoever parses it.
@@ -84,6 +92,22 @@ fn allowed(statement: &Statement) -> bool {
             matches!(&**statement, Statement::Statement(ast) if matches!(**ast, Ast::Query(_)))
         }
         Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => false,
+    }
+}
+
+/// The query that `statement` is or explains.
+fn query_of(statement: &Statement) -> Option<&Query> {
+    match statement {
+        Statement::Statement(ast) => match &**ast {
+            Ast::Query(query) => Some(query),
+            Ast::Explain { statement, .. } => match &**statement {
+                Ast::Query(query) => Some(query),
+                _ => None,
+            },
+            _ => None,
+        },
+        Statement::Explain(explain) => query_of(&explain.statement),
+        _ => None,
     }
 }
 
@@ -179,11 +203,15 @@ fn reads(words: &[String]) -> bool {
     matches!(words[0].as_str(), "SELECT" | "WITH" | "EXPLAIN" | "SHOW" | "DESCRIBE" | "DESC" | "VALUES" | "TABLE" | "FROM")
 }
 
+/// Words before the statement that is explained.
+const EXPLAINS: [&str; 3] = ["EXPLAIN", "ANALYZE", "VERBOSE"];
+
 /// The refusal, with as many words as it takes to know the statement.
 fn refused(tokens: &[Token]) -> Error {
     let mut words = first_words(tokens).unwrap_or_else(|| vec!["this statement".to_owned()]);
     let kept = match words[0].as_str() {
-        "CREATE" | "DROP" | "ALTER" | "EXPLAIN" => words.iter().position(|w| w == "TABLE" || w == "VIEW").map_or(2, |at| at + 1),
+        "EXPLAIN" => words.iter().position(|w| !EXPLAINS.contains(&w.as_str())).map_or(3, |at| at + 1),
+        "CREATE" | "DROP" | "ALTER" => words.iter().position(|w| w == "TABLE" || w == "VIEW").map_or(2, |at| at + 1),
         "SHOW" => 2,
         _ => 1,
     };
@@ -232,6 +260,16 @@ mod tests {
         check_refused("BEGIN", "BEGIN");
         check_refused("PREPARE p AS SELECT 1", "PREPARE");
         check_refused("EXPLAIN INSERT INTO metrics VALUES (1)", "EXPLAIN INSERT");
+        check_refused("EXPLAIN ANALYZE COPY (SELECT 1) TO '/tmp/x.csv'", "EXPLAIN ANALYZE COPY");
+        check_refused("EXPLAIN VERBOSE DROP TABLE metrics", "EXPLAIN VERBOSE DROP");
+        check_refused("WITH x AS (INSERT INTO logs VALUES (1) RETURNING *) SELECT * FROM x", "INSERT");
+        check_refused("WITH x AS (SELECT 1) DELETE FROM logs", "DELETE");
+        check_refused("SELECT * FROM (SELECT 1) a, (UPDATE logs SET body = '') b", "UPDATE");
+        check_refused("EXPLAIN WITH x AS (DELETE FROM logs) SELECT 1", "DELETE");
+        check_refused("SELECT * INTO t FROM logs", "SELECT INTO");
+        check_refused("SELECT 1 UNION SELECT * FROM (SELECT * INTO t FROM logs)", "SELECT INTO");
+        check_refused("SELECT * FROM logs FOR UPDATE", "SELECT FOR UPDATE");
+        check_refused("SELECT * FROM logs TABLESAMPLE SYSTEM (10)", "TABLESAMPLE");
     }
 
     #[test]

@@ -112,7 +112,15 @@ async fn hostile_statements_get_a_status_and_a_name() {
     let huge = "x".repeat(2_000_000);
     let chain = format!("SELECT sid{} FROM metrics", " + sid".repeat(590));
     let joins = format!("SELECT 1 FROM (SELECT 1) {}", ", (SELECT 1)".repeat(20_000));
-    let cases: [(&str, u16, &str); 27] = [
+    let doubled = |step: &str, first: &str| {
+        let steps: String = (1..40).map(|n| format!(", t{n} AS (SELECT {step} AS v FROM t{})", n - 1)).collect();
+        format!("WITH t0 AS (SELECT {first} AS v){steps} SELECT v FROM t39")
+    };
+    let (joined, concatenated) = (doubled("v || v", "repeat('x', 100000)"), doubled("concat(v, v)", "repeat('x', 100000)"));
+    let (lists, hex) = (doubled("v || v", "[1, 2]"), doubled("encode(v, 'hex')", "repeat('x', 100000)"));
+    let many = (0..200).map(|n| format!("length(repeat('{n:03}', 300000))")).collect::<Vec<_>>().join(", ");
+    let many = format!("SELECT {many}");
+    let cases: [(&str, u16, &str); 44] = [
         ("COPY (SELECT 1) TO '/tmp/x'", 400, "COPY is not allowed"),
         ("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'", 400, "CREATE EXTERNAL TABLE is not allowed"),
         ("SET datafusion.execution.target_partitions = 1000", 400, "SET is not allowed"),
@@ -140,6 +148,23 @@ async fn hostile_statements_get_a_status_and_a_name() {
         ("SHOW ALL", 400, "not allowed"),
         ("EXPLAIN DELETE FROM metrics", 400, "not allowed"),
         ("DESCRIBE nowhere", 404, "not found"),
+        ("WITH x AS (DELETE FROM metrics) SELECT * FROM x", 400, "DELETE is not allowed"),
+        ("SELECT * FROM metrics FOR UPDATE", 400, "SELECT FOR UPDATE is not allowed"),
+        ("SELECT * FROM metrics TABLESAMPLE BERNOULLI (1)", 400, "TABLESAMPLE is not allowed"),
+        (&joined, 422, "|| would make"),
+        (&concatenated, 422, "concat would make"),
+        (&lists, 422, "array_concat would make"),
+        (&hex, 422, "encode would make"),
+        (&many, 422, "bytes of constants in one statement"),
+        ("SELECT regexp_replace(repeat('x', 100000), '', repeat('y', 100000), 'g')", 422, "regexp_replace would make"),
+        ("SELECT to_char(now(), repeat('%c', 500000))", 422, "to_char would make"),
+        ("SELECT array_to_string(range(1000000), repeat('y', 1000000))", 422, "array_to_string would make"),
+        ("SELECT levenshtein(repeat('a', 100000), repeat('b', 100000))", 422, "levenshtein would make"),
+        ("SELECT array_has_all(range(1000000), range(1000000))", 422, "array_has_all would make"),
+        ("SELECT metric FROM metrics WHERE metric ~ '.{1000}{1000}{1000}'", 400, "did not compile"),
+        ("SELECT metric || '-' || value FROM metrics", 200, "up-1.0"),
+        ("SELECT name FROM information_schema.df_settings", 200, "\"rows\":[]"),
+        ("SELECT version()", 200, "Telelake"),
     ];
     for (text, status, part) in cases {
         let shown: String = text.chars().take(60).collect();

@@ -1,7 +1,7 @@
 //! SQL functions: DataFusion's, with caps where an argument decides how much memory one call takes, and a few of our own.
 
 mod attr;
-mod caps;
+pub(crate) mod caps;
 mod json;
 mod label;
 mod logfmt_get;
@@ -9,6 +9,7 @@ mod map_value;
 mod prom;
 mod series_caps;
 mod time_bucket;
+mod version;
 
 pub use json::as_text as json_as_text;
 
@@ -23,8 +24,8 @@ use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
 
-/// Functions that tell of the node, not of the data.
-const REMOVED: [&str; 2] = ["input_file_name", "file_row_index"];
+/// Functions that tell of the node, not of the data; `version` has a better one.
+const REMOVED: [&str; 3] = ["input_file_name", "file_row_index", "version"];
 
 /// Aggregates that people look for under another name as well.
 const ALIASES: [(&str, &[&str]); 2] =
@@ -54,8 +55,9 @@ impl Functions {
         let mut scalar: Vec<Arc<ScalarUDF>> = SessionStateDefaults::default_scalar_functions()
             .into_iter()
             .filter(|function| !REMOVED.contains(&function.name()))
-            .map(caps::capped)
             .collect();
+        scalar.push(Arc::new(ScalarUDF::from(caps::JoinTexts::new())));
+        let mut scalar: Vec<_> = scalar.into_iter().map(caps::capped).collect();
         let date_bin = scalar.iter().find(|function| function.name() == "date_bin").map(Arc::clone);
         scalar.extend(date_bin.map(|date_bin| Arc::new(ScalarUDF::from(time_bucket::TimeBucket::new(date_bin)))));
         scalar.push(Arc::new(ScalarUDF::from(attr::Attr::new())));
@@ -63,6 +65,8 @@ impl Functions {
         scalar.push(Arc::new(ScalarUDF::from(logfmt_get::LogfmtGet::new())));
         let mut json = json::Json::new();
         scalar.append(&mut json.scalar);
+        json.rewrites.push(Arc::new(caps::CappedCalls::of(&scalar)));
+        scalar.push(Arc::new(ScalarUDF::from(version::Version::new())));
         let mut planners = json.planners;
         planners.extend(SessionStateDefaults::default_expr_planners());
         let mut aggregate: Vec<_> = SessionStateDefaults::default_aggregate_functions().into_iter().map(aliased).collect();

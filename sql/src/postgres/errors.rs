@@ -20,7 +20,7 @@ pub(super) fn state(error: &Error) -> &'static str {
         Error::Query(query::Error::Invalid { message }) if is_syntax(message) => "42601",
         Error::Query(query::Error::NotFound { message }) if message.contains("olumn") || message.contains("field") => "42703",
         Error::Query(query::Error::NotFound { .. }) => "42P01", // undefined_table
-        Error::Query(query::Error::Memory { .. } | query::Error::NodeMemory { .. }) => "53200",
+        Error::Query(query::Error::Memory { .. } | query::Error::NodeMemory { .. } | query::Error::Spills) => "53200",
         other => match other.kind() {
             ErrorKind::Invalid => "42000",
             ErrorKind::NotFound => "42704",

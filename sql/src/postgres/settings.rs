@@ -175,7 +175,7 @@ fn milliseconds(value: &str) -> Option<Option<Duration>> {
 }
 
 /// The settings in `-c name=value -c name=value`, or `--name=value`, which libpq takes from `PGOPTIONS`; a backslash keeps a space.
-pub(super) fn options(text: &str) -> Vec<(String, String)> {
+pub fn options(text: &str) -> Vec<(String, String)> {
     let (mut words, mut word, mut escaped) = (Vec::new(), String::new(), false);
     for c in text.chars() {
         match c {
