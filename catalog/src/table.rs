@@ -38,11 +38,14 @@ pub enum Table {
     Spans,
     /// Resource attributes of logs and spans, per day.
     Resources,
+    /// Who asked what, and what it cost.
+    #[serde(rename = "query_log")]
+    QueryLog,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Samples,
         Self::Series,
         Self::Histograms,
@@ -52,6 +55,7 @@ impl Table {
         Self::Streams,
         Self::Spans,
         Self::Resources,
+        Self::QueryLog,
     ];
 
     /// The name in paths, SQL and metrics.
@@ -66,6 +70,7 @@ impl Table {
             Self::Streams => "streams",
             Self::Spans => "spans",
             Self::Resources => "resources",
+            Self::QueryLog => "query_log",
         }
     }
 
@@ -86,6 +91,7 @@ impl Table {
             Self::Streams => 7,
             Self::Spans => 8,
             Self::Resources => 9,
+            Self::QueryLog => 10,
         }
     }
 
@@ -94,12 +100,14 @@ impl Table {
         Self::ALL.into_iter().find(|t| t.code() == code)
     }
 
-    /// Which signal's retention governs the table. Resources belong to logs and traces alike and follow the longer one.
-    pub const fn signal(self) -> Signal {
+    /// Which signal's retention and deletes govern the table. Resources belong to logs and traces alike and follow the longer one. `None`:
+    /// no sender's, the node notes it itself.
+    pub const fn signal(self) -> Option<Signal> {
         match self {
-            Self::Samples | Self::Series | Self::Histograms | Self::Exemplars | Self::Metadata => Signal::Metrics,
-            Self::Logs | Self::Streams => Signal::Logs,
-            Self::Spans | Self::Resources => Signal::Traces,
+            Self::Samples | Self::Series | Self::Histograms | Self::Exemplars | Self::Metadata => Some(Signal::Metrics),
+            Self::Logs | Self::Streams => Some(Signal::Logs),
+            Self::Spans | Self::Resources => Some(Signal::Traces),
+            Self::QueryLog => None,
         }
     }
 

@@ -29,6 +29,7 @@ mod stores;
 mod system;
 mod tables;
 pub mod traceql;
+pub mod usage;
 mod version;
 pub mod view;
 

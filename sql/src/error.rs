@@ -1,6 +1,7 @@
 //! What can go wrong with a SQL request, and what the client can do about it.
 
 use catalog::ErrorKind;
+use query::usage::Outcome;
 use uuid::Uuid;
 
 /// `Result` of this crate.
@@ -171,6 +172,19 @@ impl Error {
             Self::Cancelled => ErrorKind::Cancelled,
             Self::NoSuchQuery { .. } => ErrorKind::NotFound,
             Self::Encode { .. } | Self::Internal { .. } => ErrorKind::Internal,
+        }
+    }
+
+    /// What the query log calls it. What was refused was not run.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match (self, self.kind()) {
+            (Self::Statement { .. } | Self::OneStatement { .. } | Self::TextTooLong { .. } | Self::TooComplex { .. }, _) => {
+                Outcome::Refused
+            }
+            (_, ErrorKind::Overloaded | ErrorKind::Denied) => Outcome::Refused,
+            (_, ErrorKind::Timeout) => Outcome::Timeout,
+            (_, ErrorKind::Cancelled) => Outcome::Cancelled,
+            _ => Outcome::Error,
         }
     }
 

@@ -181,7 +181,7 @@ pub(super) mod tests {
             Operation::DeletePredicate {
                 id: uuid(4),
                 tenant: tenant.clone(),
-                signal: table.signal(),
+                signal: table.signal().unwrap_or(crate::table::Signal::Metrics),
                 predicate: text.to_owned(),
                 start: Timestamp::MIN,
                 end: Timestamp::from_nanos(at),

@@ -15,6 +15,7 @@ mod logs;
 mod metrics;
 mod sort;
 mod traces;
+mod usage;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -57,6 +58,7 @@ fn row_fields(table: Table) -> Vec<Field> {
         Table::Streams => logs::streams(),
         Table::Spans => traces::spans(),
         Table::Resources => traces::resources(),
+        Table::QueryLog => usage::query_log(),
     }
 }
 

@@ -12,6 +12,7 @@ pub fn sort_columns(table: Table) -> &'static [&'static str] {
         Table::Streams => &["service", "stream_id", "ts"],
         Table::Spans => &["trace_id", "ts"],
         Table::Resources => &["resource_id", "ts"],
+        Table::QueryLog => &["language", "ts"],
     }
 }
 

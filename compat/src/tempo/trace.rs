@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use catalog::TenantId;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use query::traceql::{Trace, TraceId, TracesRequest, Window};
+use query::usage::note;
 
 use super::Api;
 use super::error::ApiError;
@@ -97,6 +98,7 @@ fn v2_response(trace: Trace, filtered: bool, as_protobuf: bool) -> Response {
 }
 
 async fn find(api: &Api, tenant: &TenantId, id: &str, params: &Params) -> Result<Option<Trace>, ApiError> {
+    note(|row| row.set_text(id));
     let id = trace_id(id).map_err(ApiError::bad_request)?;
     let time = hint(params)?;
     let found = api.engine.traces(tenant, TracesRequest { ids: vec![id], time }).await.map_err(ApiError::of_engine)?;

@@ -212,7 +212,7 @@ fn widen(bounds: &mut Option<(i64, i64)>, values: impl Iterator<Item = i64>) {
 fn ids(table: Table, rows: &RecordBatch) -> Box<dyn Iterator<Item = i64> + '_> {
     let column = match table {
         Table::Resources | Table::Spans => rows.column(0),
-        Table::Metadata => return Box::new(std::iter::empty()),
+        Table::Metadata | Table::QueryLog => return Box::new(std::iter::empty()),
         _ => rows.column(1),
     };
     match column.data_type() {

@@ -137,8 +137,9 @@ impl CatalogInfo for Database {
     }
 
     async fn schema_names(&self, catalog: &str) -> DataFusionResult<Option<Vec<String>>> {
-        let schemas = [query::namespace::SCHEMA, query::namespace::SYSTEM, PG_CATALOG, INFORMATION_SCHEMA];
-        Ok((catalog == &*self.name).then(|| schemas.into_iter().map(str::to_owned).collect()))
+        let own = [query::namespace::SCHEMA, query::namespace::SYSTEM, query::namespace::USAGE];
+        let schemas = own.into_iter().chain([PG_CATALOG, INFORMATION_SCHEMA]);
+        Ok((catalog == &*self.name).then(|| schemas.map(str::to_owned).collect()))
     }
 
     async fn table_names(&self, _: &str, schema: &str) -> DataFusionResult<Option<Vec<String>>> {
