@@ -38,8 +38,8 @@ class Node:
 
     def __init__(self, data, store=None, env=None, args=(), log=None):
         self.data, self.store = str(data), store
-        # How full the disk of the machine is, is not what is tested; less than `wal.disk_free_min` still refuses.
-        self.env = {"TELELAKE__WAL__DISK_USED_PERCENT_MAX": "100", **os.environ, **(env or {})}
+        # How full the disk of the machine is, is not what is tested; less than `ingest.wal.disk_free_min` still refuses.
+        self.env = {"TELELAKE__INGEST__WAL__DISK_USED_PERCENT_MAX": "100", **os.environ, **(env or {})}
         self.args, self.log_path = list(args), log or f"{data}.log"
         self.process, self.ports = None, {}
 
