@@ -85,8 +85,8 @@ def test_promql(shop):
     assert row["tenant"] == "anonymous" and row["text_bytes"] == 20 and row["error"] is None
     assert 0 < row["duration_ns"] < 10 * 10**9 and row["result_bytes"] > 40 and len(row["query_id"]) == 36
 
-    now = int(time.time())
-    question = {"query": "count(probe_value) by (series) + 2", "start": now - 600, "end": now, "step": 15}
+    first_s = payload.START_NS // 10**9
+    question = {"query": "count(probe_value) by (series) + 2", "start": first_s, "end": first_s + 600, "step": 15}
     for _ in range(2):
         get(shop, "prometheus", "/api/v1/query_range", **question)
     first, again = wait(shop, "text like 'count(probe_value) by%'", 2)
@@ -106,8 +106,6 @@ def test_failures_say_why(shop):
     assert row["status"] == "error" and "parse error" in row["error"] and row["rows"] is None, row
     refused(shop, "prometheus", "/api/v1/query_range", query="up{early='1'}", start=5, end=1, step=1)
     assert "end timestamp" in only(shop, "up{early='1'}")["error"]
-    refused(shop, "prometheus", "/api/v1/query", query="sum(probe_value) + 4", timeout="0")
-    assert only(shop, "sum(probe_value) + 4")["status"] == "timeout"
     refused(shop, "loki", "/loki/api/v1/query_range", query="{nothing")
     assert only(shop, "{nothing")["status"] == "error"
     refused(shop, "tempo", "/api/search", q="{ bad")
@@ -130,17 +128,12 @@ def test_who_goes_away_or_is_ended_cancels(shop):
         http("GET", shop.url("gateway", f"/api/v1/sql?{urllib.parse.urlencode({'query': SLOW + ' -- gone'})}"), timeout=0.5)
     assert only(shop, SLOW + " -- gone")["status"] == "cancelled"
 
-    def end():
-        time.sleep(0.7)
-        with psycopg.connect(host="127.0.0.1", port=shop.ports["postgres"], autocommit=True):
-            running.cancel()
-
-    with psycopg.connect(host="127.0.0.1", port=shop.ports["postgres"], user="eve", autocommit=True) as running:
-        thread = threading.Thread(target=end)
-        thread.start()
+    with psycopg.connect(host="127.0.0.1", port=shop.ports["postgres"], user="eve", dbname="telelake", autocommit=True) as running:
+        timer = threading.Timer(0.7, running.cancel)
+        timer.start()
         with pytest.raises(psycopg.errors.QueryCanceled):
             running.execute(SLOW)
-        thread.join()
+        timer.join()
     [row] = wait(shop, "api = 'postgres' and status = 'cancelled'")
     assert row["user"] == "eve" and "generate_series" in row["text"], row
 
@@ -242,7 +235,8 @@ def test_sql_over_all_three(shop):
         assert "over_flight_nothing" in failed[0]["text"]
         cursor.execute("select api from usage.query_log where api = 'flight' and status = 'ok' order by ts limit 1")
         assert cursor.fetchall() == [("flight",)]
-    with psycopg.connect(host="127.0.0.1", port=shop.ports["postgres"], user="bob", application_name="report", autocommit=True) as session:
+    with psycopg.connect(host="127.0.0.1", port=shop.ports["postgres"], user="bob", dbname="telelake", application_name="report",
+                         autocommit=True) as session:
         assert session.execute("SELECT count(*) AS over_postgres FROM logs").fetchall() == [(100,)]
         with pytest.raises(psycopg.Error):
             session.execute("SELECT FROM WHERE over_postgres")
