@@ -59,6 +59,8 @@ impl Keep {
             (_, Some(Signal::Metrics)) => self.metrics,
             (_, Some(Signal::Logs)) => self.logs,
             (_, Some(Signal::Traces)) => self.traces,
+            // What somebody put there stays until somebody drops it.
+            (Table::User, _) => None,
             (_, None) => self.usage,
         }
     }

@@ -30,6 +30,7 @@ mod system;
 mod tables;
 pub mod traceql;
 pub mod usage;
+mod users;
 mod version;
 pub mod view;
 

@@ -1,5 +1,5 @@
-//! The names that a session knows: `telelake.public` with the tenant's tables, `telelake.system` and `telelake.usage`; and what
-//! [`SessionExtras`] adds.
+//! The names that a session knows: `telelake.public` with the tenant's tables, `telelake.system`, `telelake.usage` and
+//! `telelake.user`; and what [`SessionExtras`] adds.
 //!
 //! # Invariants
 //! - Everything here belongs to one [`View`], so to one tenant. There is no way to register anything else, but for the schemas that
@@ -17,6 +17,7 @@ use datafusion::prelude::SessionContext;
 use crate::scan::LakeTable;
 use crate::system;
 use crate::tables::SqlTable;
+use crate::users::UserTables;
 use crate::view::View;
 
 /// The only catalog.
@@ -27,6 +28,8 @@ pub const SCHEMA: &str = "public";
 pub const SYSTEM: &str = "system";
 /// The schema of what the node notes about its use by the tenant.
 pub const USAGE: &str = "usage";
+/// The schema of the tables that users of the tenant made.
+pub const USER: &str = "user";
 
 /// What a session has beside the tenant's tables, for whoever speaks SQL as another system does.
 pub trait SessionExtras: Debug + Send + Sync {
@@ -102,7 +105,7 @@ impl CatalogProviderList for Namespace {
 
 impl CatalogProvider for TenantCatalog {
     fn schema_names(&self) -> Vec<String> {
-        let own = [SCHEMA, SYSTEM, USAGE].map(str::to_owned);
+        let own = [SCHEMA, SYSTEM, USAGE, USER].map(str::to_owned);
         own.into_iter().chain(self.extras.iter().flat_map(|extras| extras.schema_names())).collect()
     }
 
@@ -110,6 +113,7 @@ impl CatalogProvider for TenantCatalog {
         let view = Arc::clone(&self.view);
         match name {
             SCHEMA => Some(Arc::new(Stored { tables: SqlTable::all(), view })),
+            USER => Some(Arc::new(UserTables(view))),
             USAGE => Some(Arc::new(Stored { tables: SqlTable::usage(), view })),
             SYSTEM => Some(Arc::new(System { view })),
             _ => self.extras.as_ref()?.schema(name),

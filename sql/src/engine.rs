@@ -32,8 +32,11 @@ use crate::error::{Error, Result};
 use crate::plan;
 use crate::running::{Listed, Running};
 use crate::statement::{self, Checked};
+use crate::user_tables::drop_table;
 use query::admission::Admission;
 
+/// Ingestions of one tenant that run at the same time.
+const INGESTS_MAX: usize = 4;
 /// Batches between the query and its reader.
 const IN_FLIGHT: usize = 2;
 
@@ -44,7 +47,19 @@ pub struct SqlEngine {
     pub(crate) config: SqlConfig,
     pub(crate) runtime: Handle,
     pub(crate) admission: Arc<Admission>,
+    /// Turns of ingestions, each of which holds a row group in memory.
+    pub(crate) ingests: Admission,
     running: Arc<Running>,
+}
+
+/// What a statement may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Access {
+    /// Read.
+    #[default]
+    Read,
+    /// Read, and drop tables that users made.
+    DropTables,
 }
 
 /// One statement to run.
@@ -74,6 +89,8 @@ pub struct SqlRequest {
     pub extras: Option<Arc<dyn SessionExtras>>,
     /// How it came, for the query log.
     pub origin: Origin,
+    /// What it may do.
+    pub access: Access,
 }
 
 /// What a query used.
@@ -155,7 +172,8 @@ impl SqlEngine {
     pub fn new(engine: Arc<Engine>, config: SqlConfig, runtime: Handle) -> Result<Arc<Self>> {
         config.validate()?;
         let admission = Arc::new(Admission::new(config.queries_max, config.queue_max));
-        Ok(Arc::new(Self { engine, config, runtime, admission, running: Arc::default() }))
+        let ingests = Admission::new(INGESTS_MAX, config.queue_max);
+        Ok(Arc::new(Self { engine, config, runtime, admission, ingests, running: Arc::default() }))
     }
 
     /// The settings.
@@ -223,6 +241,9 @@ impl SqlEngine {
     async fn start(&self, id: Uuid, tenant: &TenantId, request: SqlRequest) -> Result<QueryStream> {
         let started = Instant::now();
         let checked = statement::check(&request.text)?;
+        if checked.drops.is_some() && (request.access == Access::Read || request.explain_analyze) {
+            return Err(Error::Statement { statement: "DROP TABLE".to_owned() });
+        }
         let deadline = Deadline::of(&request, &self.config);
         let (listed, token) = self.running.list(id, tenant, request.flight);
         let (ready, planned) = oneshot::channel();
@@ -400,6 +421,9 @@ impl Work {
         let session = Arc::new(plan::session(&self.engine, &self.tenant, &self.request).await?);
         session.stop_flag().stop_at(self.deadline.at);
         self.listed.attach(session.stop_flag());
+        if let Some(dropping) = &checked.drops {
+            drop_table(&self.engine, &self.tenant, dropping).await?;
+        }
         let planned = plan::plan(&session, &self.request, checked).await?;
         let schema = Arc::clone(&planned.schema);
         let mut stream = planned.execute().await.map_err(|e| session.explain(e))?;

@@ -76,6 +76,34 @@ pub enum Error {
         /// Waiting.
         waiting: usize,
     },
+    /// There is no such table to change.
+    #[error("there is no table user.{name}")]
+    NoTable {
+        /// Its name.
+        name: String,
+    },
+    /// There is a table of that name already.
+    #[error("table user.{name} exists already")]
+    TableExists {
+        /// Its name.
+        name: String,
+    },
+    /// A table, or the schema of such tables, is full.
+    #[error("{reason}")]
+    TableFull {
+        /// Of what, and the limit.
+        reason: String,
+    },
+    /// An ingestion is too large.
+    #[error("ingestion has more than {limit} {what}, limit {name}")]
+    Ingest {
+        /// Rows or bytes.
+        what: &'static str,
+        /// The configuration's key.
+        name: &'static str,
+        /// The limit.
+        limit: u64,
+    },
     /// Somebody cancelled it.
     #[error("query was cancelled")]
     Cancelled,
@@ -170,7 +198,9 @@ impl Error {
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Shared { kind, .. } => *kind,
             Self::Cancelled => ErrorKind::Cancelled,
-            Self::NoSuchQuery { .. } => ErrorKind::NotFound,
+            Self::NoSuchQuery { .. } | Self::NoTable { .. } => ErrorKind::NotFound,
+            Self::TableExists { .. } => ErrorKind::Invalid,
+            Self::TableFull { .. } | Self::Ingest { .. } => ErrorKind::TooLarge,
             Self::Encode { .. } | Self::Internal { .. } => ErrorKind::Internal,
         }
     }

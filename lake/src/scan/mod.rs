@@ -17,6 +17,7 @@ mod outline;
 mod page;
 mod prune;
 mod stream;
+mod user;
 
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub use metrics::{ScanMetrics, ScanTotals};
 pub use outline::RowGroup;
 pub(crate) use outline::outline;
 pub use prune::file_may_match;
+pub use user::UserScan;
+pub(crate) use user::scan_user;
 
 use crate::cache::{Caches, Reuse};
 use crate::error::Result;

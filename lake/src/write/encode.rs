@@ -8,15 +8,14 @@ use arrow::error::ArrowError;
 use catalog::manifest::IndexSection;
 use catalog::schema::stored;
 use catalog::{Level, Table, TimeRange};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
 
 use super::layout;
+use super::paged::{Finished, PagedWriter};
 use super::time;
 use crate::coding::RowEncoder;
 use crate::index::IndexBuilder;
-use crate::pages::PageNotes;
 
 /// Rows that go to the Parquet writer at once.
 const STEP_ROWS: usize = 32 << 10;
@@ -38,12 +37,10 @@ struct RowStatistics {
 /// Encodes one file.
 pub(super) struct FileEncoder {
     table: Table,
-    writer: ArrowWriter<Vec<u8>>,
+    writer: PagedWriter,
     rows: RowEncoder,
     index: IndexBuilder,
     statistics: RowStatistics,
-    crc: crc32fast::Hasher,
-    pages: PageNotes,
     rows_in_group: usize,
 }
 
@@ -82,21 +79,17 @@ impl Default for Encoded {
 
 impl FileEncoder {
     pub(super) fn new(table: Table, level: Level) -> Result<Self, ParquetError> {
-        let pages = PageNotes::default();
         let options = ArrowWriterOptions::new()
-            .with_page_store_factory(Arc::new(pages.clone()))
             .with_properties(layout::properties(table, level))
             // Readers of ours take the schema from the catalog; others see plain Parquet types.
             .with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(Vec::new(), stored(table), options)?;
+        let writer = PagedWriter::new(stored(table), options)?;
         Ok(Self {
             table,
             writer,
             rows: RowEncoder::new(table),
             index: IndexBuilder::new(table),
             statistics: RowStatistics::default(),
-            crc: crc32fast::Hasher::new(),
-            pages,
             rows_in_group: 0,
         })
     }
@@ -126,7 +119,7 @@ impl FileEncoder {
     }
 
     fn end_row_group(&mut self) -> Result<(), ParquetError> {
-        self.writer.flush()?;
+        self.writer.end_row_group()?;
         self.rows.start_row_group();
         self.rows_in_group = 0;
         Ok(())
@@ -134,27 +127,20 @@ impl FileEncoder {
 
     /// Bytes of finished row groups, taken or not.
     pub(super) fn bytes_written(&self) -> u64 {
-        self.writer.bytes_written() as u64
+        self.writer.bytes_written()
     }
 
     /// The bytes that are final and were not taken yet.
     pub(super) fn take(&mut self) -> Result<Vec<u8>, ParquetError> {
-        taken(&mut self.writer, &mut self.crc)
+        self.writer.take()
     }
 
     /// Ends the file: last row group, index section, page table, page indexes, footer.
     pub(super) fn finish(mut self) -> Result<Encoded, ParquetError> {
         self.end_row_group()?;
-        let Self { table, mut writer, index, statistics, mut crc, pages, .. } = self;
-        let offset = writer.bytes_written() as u64;
+        let Self { table, writer, index, statistics, .. } = self;
         let index = index.finish();
-        writer.write_all(&index)?;
-        let footer_start = writer.bytes_written() as u64;
-        let mut tail = taken(&mut writer, &mut crc)?;
-        writer.write_all(&pages.table(crc.clone().finalize(), offset)?)?;
-        writer.finish()?;
-        let bytes = writer.bytes_written() as u64;
-        tail.append(&mut taken(&mut writer, &mut crc)?);
+        let Finished { tail, bytes, index_offset: offset, footer_bytes, crc32 } = writer.finish(&index)?;
         let (start, end) = statistics.time.unwrap_or_default();
         Ok(Encoded {
             tail,
@@ -165,17 +151,10 @@ impl FileEncoder {
             key_range: statistics.keys.map(|(low, high)| (cut_down(&low), cut_up(&high))),
             id_range: statistics.ids,
             index: (!index.is_empty()).then_some(IndexSection { offset, length: index.len() as u64 }),
-            footer_bytes: bytes - footer_start,
-            crc32: crc.finalize(),
+            footer_bytes,
+            crc32,
         })
     }
-}
-
-fn taken(writer: &mut ArrowWriter<Vec<u8>>, crc: &mut crc32fast::Hasher) -> Result<Vec<u8>, ParquetError> {
-    writer.sync()?;
-    let bytes = std::mem::take(writer.inner_mut());
-    crc.update(&bytes);
-    Ok(bytes)
 }
 
 impl RowStatistics {
@@ -212,7 +191,7 @@ fn widen(bounds: &mut Option<(i64, i64)>, values: impl Iterator<Item = i64>) {
 fn ids(table: Table, rows: &RecordBatch) -> Box<dyn Iterator<Item = i64> + '_> {
     let column = match table {
         Table::Resources | Table::Spans => rows.column(0),
-        Table::Metadata | Table::QueryLog => return Box::new(std::iter::empty()),
+        Table::Metadata | Table::QueryLog | Table::User => return Box::new(std::iter::empty()),
         _ => rows.column(1),
     };
     match column.data_type() {

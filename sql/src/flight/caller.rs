@@ -10,7 +10,7 @@ use tonic::Request;
 use tonic::metadata::MetadataMap;
 
 use super::Flight;
-use crate::engine::SqlRequest;
+use crate::engine::{Access, SqlRequest};
 use crate::error::{Error, Result};
 use crate::{Times, http};
 
@@ -73,6 +73,7 @@ impl Caller {
             snapshot: self.snapshot,
             schema: self.schema.clone(),
             times: Times::Nanoseconds,
+            access: Access::DropTables,
             origin: Origin { api: "flight", endpoint: "DoGet", caller: self.log.clone() },
             ..SqlRequest::default()
         }

@@ -7,10 +7,10 @@ use query::usage::{Caller, Origin};
 
 use super::catalog::Extras;
 use super::session::Session;
-use crate::engine::SqlRequest;
+use crate::engine::{Access, SqlRequest};
 
 /// Schemas that names without one may belong to.
-const SCHEMAS: [&str; 5] = ["public", "system", "usage", "pg_catalog", "information_schema"];
+const SCHEMAS: [&str; 6] = ["public", "system", "usage", "user", "pg_catalog", "information_schema"];
 
 impl Session {
     /// The request for `text` with the session's settings as they are now.
@@ -33,6 +33,7 @@ impl Session {
             flight: Some(self.flight),
             extras: Some(Arc::new(extras)),
             origin: self.origin(),
+            access: Access::DropTables,
             ..SqlRequest::default()
         }
     }

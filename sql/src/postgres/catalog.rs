@@ -64,7 +64,9 @@ impl Names {
         let session = engine.session(&TenantId::anonymous(), engine.config().limits.clone())?;
         let mut tables = Vec::new();
         let catalog = session.context().catalog(query::namespace::CATALOG);
-        for schema in catalog.iter().flat_map(|catalog| catalog.schema_names()) {
+        // What users made differs from tenant to tenant and comes and goes: information_schema has it, pg_catalog does not.
+        let schemas = catalog.iter().flat_map(|catalog| catalog.schema_names());
+        for schema in schemas.filter(|schema| schema != query::namespace::USER) {
             let Some(provider) = catalog.as_ref().and_then(|catalog| catalog.schema(&schema)) else { continue };
             for name in provider.table_names() {
                 let Some(table) = provider.table(&name).await.map_err(broken)? else { continue };
@@ -137,7 +139,7 @@ impl CatalogInfo for Database {
     }
 
     async fn schema_names(&self, catalog: &str) -> DataFusionResult<Option<Vec<String>>> {
-        let own = [query::namespace::SCHEMA, query::namespace::SYSTEM, query::namespace::USAGE];
+        let own = [query::namespace::SCHEMA, query::namespace::SYSTEM, query::namespace::USAGE, query::namespace::USER];
         let schemas = own.into_iter().chain([PG_CATALOG, INFORMATION_SCHEMA]);
         Ok((catalog == &*self.name).then(|| schemas.map(str::to_owned).collect()))
     }
