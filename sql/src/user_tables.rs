@@ -120,24 +120,26 @@ pub(crate) async fn drop_table(engine: &Engine, tenant: &TenantId, dropping: &Dr
 }
 
 impl Ingesting {
-    /// Adds rows with the columns that were announced.
+    /// The columns that rows must have: those of [`stored_rows`].
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Adds rows with these columns.
     ///
     /// # Errors
     /// A limit; the store's.
-    pub(crate) async fn push(&mut self, rows: &RecordBatch) -> Result<()> {
+    pub(crate) async fn push(&mut self, rows: RecordBatch) -> Result<()> {
         let config = &self.engine.config;
         let size = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(0) as u64;
         self.rows += rows.num_rows() as u64;
         self.bytes += rows.columns().iter().map(size).sum::<u64>();
         if self.rows > config.ingest_rows_max {
-            let limit = config.ingest_rows_max;
-            return Err(Error::Ingest { what: "rows", name: "sql.ingest_rows_max", limit });
+            return Err(Error::Ingest { what: "rows", name: "sql.ingest_rows_max", limit: config.ingest_rows_max });
         }
         if self.bytes > config.ingest_bytes_max {
-            let limit = config.ingest_bytes_max;
-            return Err(Error::Ingest { what: "bytes", name: "sql.ingest_bytes_max", limit });
+            return Err(Error::Ingest { what: "bytes", name: "sql.ingest_bytes_max", limit: config.ingest_bytes_max });
         }
-        let rows = stored_rows(rows, &self.schema).map_err(|e| wrong(e.to_string()))?;
         Ok(self.writer.push(&rows).await.map_err(query::Error::from)?)
     }
 
@@ -265,14 +267,19 @@ fn stored_type(data_type: &DataType) -> Option<DataType> {
     }
 }
 
-fn stored_rows(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, arrow::error::ArrowError> {
+/// Rows in the types in which they are stored.
+///
+/// # Errors
+/// A value that does not fit.
+pub(crate) fn stored_rows(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let exact = CastOptions { safe: false, ..CastOptions::default() };
     let columns =
         rows.columns().iter().zip(schema.fields()).map(|(column, field)| match column.data_type() == field.data_type() {
             true => Ok(Arc::clone(column)),
             false => cast_with_options(column, field.data_type(), &exact),
         });
-    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<Vec<_>, _>>()?)
+    let stored = columns.collect::<Result<Vec<_>, _>>().and_then(|columns| RecordBatch::try_new(Arc::clone(schema), columns));
+    stored.map_err(|e| wrong(e.to_string()))
 }
 
 /// Columns in a message.

@@ -73,8 +73,8 @@ def test_adbc_executes(shop):
             cursor.execute("DELETE FROM logs")
         with pytest.raises(adbc_driver_manager.Error, match="nothing"):
             cursor.execute("SELECT * FROM nothing")
-        with pytest.raises(adbc_driver_manager.Error, match="bulk ingestion is not supported"):
-            cursor.adbc_ingest("mine", pa.table({"a": [1]}), mode="create")
+        with pytest.raises(adbc_driver_manager.Error, match="temporary tables are not supported"):
+            cursor.adbc_ingest("mine", pa.table({"a": [1]}), mode="create", temporary=True)
 
 
 def test_adbc_tells_what_there_is(shop):

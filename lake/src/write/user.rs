@@ -178,3 +178,102 @@ fn properties() -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .build()
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
+    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+    use catalog::Timestamp;
+    use catalog::env::fixed;
+    use catalog::manifest::{Catalog, CatalogConfig, Operation, TableChange};
+    use futures::TryStreamExt;
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::check::{CheckOptions, check};
+    use crate::scan::UserScan;
+    use crate::{Lake, LakeConfig};
+
+    async fn lake() -> Arc<Lake> {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let (env, _clock) = fixed::env(Timestamp::from_secs(1_700_000_000), 7);
+        let catalog = Catalog::open(Arc::clone(&store), env.clone(), CatalogConfig::default()).await.expect("opens");
+        Lake::open(store, catalog, env, LakeConfig::default())
+    }
+
+    fn schema() -> SchemaRef {
+        Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true), Field::new("t", DataType::Utf8, true)]))
+    }
+
+    fn rows(count: i64) -> RecordBatch {
+        let texts = (0..count).map(|n| (n % 3 > 0).then(|| format!("text {n}")));
+        let columns: [ArrayRef; 2] = [Arc::new(Int64Array::from_iter_values(0..count)), Arc::new(texts.collect::<StringArray>())];
+        RecordBatch::try_new(schema(), columns.to_vec()).expect("fits")
+    }
+
+    async fn write(lake: &Lake, batches: &[RecordBatch]) -> Vec<FileEntry> {
+        let name = UserTableName::parse("mine").expect("a name");
+        let mut writer = lake.user_writer(&TenantId::anonymous(), &name, schema()).expect("columns that Parquet knows");
+        for batch in batches {
+            writer.push(batch).await.expect("memory takes it");
+        }
+        writer.finish().await.expect("memory takes it")
+    }
+
+    async fn read(lake: &Lake, file: &FileEntry, columns: &[usize]) -> Vec<RecordBatch> {
+        let what = UserScan { columns: columns.to_vec(), batch_rows: 1_000 };
+        lake.scan_user(Arc::new(file.clone()), what).try_collect().await.expect("what was written")
+    }
+
+    #[tokio::test]
+    async fn what_is_written_is_read() {
+        let lake = lake().await;
+        // Over the end of a row group.
+        let (large, small) = (rows(200_000), rows(10));
+        let files = write(&lake, &[large.clone(), small]).await;
+        let [file] = files.as_slice() else { panic!("{} files", files.len()) };
+        assert_eq!(
+            (file.rows, file.table, file.key_range.as_ref().map(|(key, _)| key.as_str())),
+            (200_010, Table::User, Some("mine"))
+        );
+        assert_eq!(lake.user_schema(file).await.expect("there is a footer"), schema());
+        let found = read(&lake, file, &[0, 1]).await;
+        let whole = arrow::compute::concat_batches(&found[0].schema(), &found).expect("one schema");
+        assert_eq!(whole.num_rows(), 200_010);
+        assert_eq!(whole.slice(0, 200_000).columns(), large.columns());
+        assert_eq!(whole.column(0).as_primitive::<Int64Type>().value(200_009), 9);
+        let texts = read(&lake, file, &[1]).await;
+        assert_eq!((texts[0].num_columns(), texts.iter().map(RecordBatch::num_rows).sum::<usize>()), (1, 200_010));
+        let counted = read(&lake, file, &[]).await;
+        assert_eq!(counted.iter().map(RecordBatch::num_rows).sum::<usize>(), 200_010);
+    }
+
+    #[tokio::test]
+    async fn a_table_without_rows_has_a_file() {
+        let lake = lake().await;
+        let files = write(&lake, &[]).await;
+        assert_eq!((files.len(), files[0].rows), (1, 0));
+        assert_eq!(lake.user_schema(&files[0]).await.expect("there is a footer"), schema());
+        assert!(read(&lake, &files[0], &[0, 1]).await.iter().all(|batch| batch.num_rows() == 0));
+    }
+
+    #[tokio::test]
+    async fn the_check_knows_them() {
+        let lake = lake().await;
+        let files = write(&lake, &[rows(1_000)]).await;
+        let (tenant, name) = (TenantId::anonymous(), UserTableName::parse("mine").expect("a name"));
+        let operation =
+            Operation::ChangeUserTable { tenant, name, first: None, change: TableChange::Append, files: files.clone() };
+        lake.catalog().commit(vec![operation]).await.expect("nothing is there yet");
+        let options = CheckOptions { deep: true, parallel: 1 };
+        let report = check(&lake, options, |_| {}).await.expect("memory answers");
+        assert!(report.findings.is_empty() && report.rows == 1_000, "{:?}", report.findings);
+        // A flipped bit is noticed.
+        use object_store::ObjectStoreExt;
+        let path = files[0].path();
+        let mut bytes = lake.store().get(&path).await.expect("there").bytes().await.expect("there").to_vec();
+        bytes[100] ^= 1;
+        lake.store().put(&path, bytes.into()).await.expect("memory takes it");
+        assert!(!check(&lake, options, |_| {}).await.expect("memory answers").is_healthy());
+    }
+}

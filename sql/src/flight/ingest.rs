@@ -9,9 +9,9 @@
 //!
 //! The schema is `user`, or not said. Temporary tables, transactions, other schemas and options that are not known are refused by name.
 
+use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
-use arrow_flight::sql::CommandStatementIngest;
-use arrow_flight::sql::command_statement_ingest::table_definition_options::{TableExistsOption, TableNotExistOption};
+use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
 use futures::{Stream, StreamExt};
 use query::namespace::{CATALOG, USER};
 use tonic::Status;
@@ -19,7 +19,7 @@ use tonic::Status;
 use super::caller::Caller;
 use super::{Flight, scalars};
 use crate::error::{Error, Result};
-use crate::user_tables::Ingest;
+use crate::user_tables::{Ingest, Ingesting, stored_rows};
 
 impl Flight {
     /// Takes the rows that follow `command` and tells how many they were, once all of them are stored and seen.
@@ -33,8 +33,11 @@ impl Flight {
         mut messages: impl Stream<Item = Result<FlightData, Status>> + Unpin,
     ) -> Result<i64> {
         let mode = mode(command)?;
-        let mut at_work = None;
-        while let Some(message) = messages.next().await {
+        let config = self.engine.config();
+        let mut at_work: Option<(SchemaRef, Ingesting)> = None;
+        // Who sends nothing must not keep a turn.
+        let late = |_| Error::Timeout { seconds: config.timeout.as_secs_f64() };
+        while let Some(message) = tokio::time::timeout(config.timeout, messages.next()).await.map_err(late)? {
             let message = message.map_err(|status| wrong(status.message().to_owned()))?;
             if message.data_header.is_empty() {
                 continue; // metadata alone
@@ -47,10 +50,13 @@ impl Flight {
                 }
                 Some((schema, ingesting)) => {
                     // More than all that may come is refused before it is decoded.
-                    let room = self.engine.config().ingest_rows_max.saturating_sub(ingesting.rows());
+                    let room = config.ingest_rows_max.saturating_sub(ingesting.rows());
                     let room = usize::try_from(room).unwrap_or(usize::MAX);
-                    let batch = scalars::rows(&message, schema, room).map_err(rows)?;
-                    ingesting.push(&batch).await?;
+                    let (sent, stored) = (SchemaRef::clone(schema), SchemaRef::clone(ingesting.schema()));
+                    // Texts of up to 64 MiB are looked at: not on a thread that serves others.
+                    let decode = move || stored_rows(&scalars::rows(&message, &sent, room).map_err(rows)?, &stored);
+                    let decoded = tokio::task::spawn_blocking(decode).await;
+                    ingesting.push(decoded.map_err(|e| wrong(format!("a task died: {e}")))??).await?;
                 }
             }
         }
@@ -107,7 +113,7 @@ fn rows(reason: String) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use arrow_flight::sql::command_statement_ingest::TableDefinitionOptions;
+    use arrow_flight::sql::TableDefinitionOptions;
 
     use super::*;
 

@@ -65,7 +65,8 @@ fn server(infos: &mut SqlInfoDataBuilder, config: &SqlConfig) {
     infos.append(SqlInfo::FlightSqlServerName, "Telelake");
     infos.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
     infos.append(SqlInfo::FlightSqlServerArrowVersion, arrow::ARROW_VERSION);
-    infos.append(SqlInfo::FlightSqlServerReadOnly, false);
+    // As far as statements go: rows come in bulk or not at all, and clients that believe otherwise offer to edit cells.
+    infos.append(SqlInfo::FlightSqlServerReadOnly, true);
     infos.append(SqlInfo::FlightSqlServerSql, true);
     infos.append(SqlInfo::FlightSqlServerSubstrait, false);
     infos.append(SqlInfo::FlightSqlServerTransaction, SqlSupportedTransaction::None as i32);
