@@ -85,7 +85,7 @@ def test_adbc_tells_what_there_is(shop):
         objects = connection.adbc_get_objects(depth="all").read_all().to_pylist()
         assert [catalog["catalog_name"] for catalog in objects] == ["telelake"]
         schemas = {s["db_schema_name"]: s["db_schema_tables"] for s in objects[0]["catalog_db_schemas"]}
-        assert set(schemas) == {"information_schema", "public", "system", "usage"}
+        assert set(schemas) == {"information_schema", "public", "system", "usage", "user"}
         tables = {t["table_name"]: {c["column_name"] for c in t["table_columns"]} for t in schemas["public"]}
         assert {"ts", "body", "labels"} <= tables["logs"] and "duration_ns" in tables["spans"]
         columns = connection.adbc_get_table_schema("metrics", db_schema_filter="public")

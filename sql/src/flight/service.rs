@@ -20,6 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::caller::Caller;
 use super::encode::{messages, schema_bytes};
+use super::handle::Statement;
 use super::question::{Question, SUBSTRAIT, command};
 use super::seal::Purpose;
 use super::{Flight, actions, bound};
@@ -41,7 +42,10 @@ impl Flight {
     }
 
     async fn info(&self, caller: &Caller, descriptor: FlightDescriptor) -> Result<FlightInfo> {
-        let question = self.asked(caller, &descriptor)?;
+        let question = match self.asked(caller, &descriptor)? {
+            Question::Statement(statement) => Question::Statement(self.executed(caller, statement).await?),
+            about => about,
+        };
         let schema = self.schema(caller, &question).await?;
         let endpoints = match &question {
             Question::Statement(statement) => self.endpoints(caller, statement)?,
@@ -104,6 +108,19 @@ impl Flight {
 }
 
 impl Flight {
+    /// `statement`, or if it drops a table what tells so, once it has: clients take a statement for executed that has a flight, and some of them
+    /// read no answer of such a one.
+    async fn executed(&self, caller: &Caller, statement: Statement) -> Result<Statement> {
+        match statement::check(&statement.text) {
+            Ok(checked) if checked.drops.is_some() => {
+                self.update(caller, statement.text.clone()).await?;
+                Ok(Statement { text: checked.statement.to_string(), ..statement })
+            }
+            // What is wrong with others is found when they are planned.
+            _ => Ok(statement),
+        }
+    }
+
     /// Runs a statement that should change something: drops a table, or is refused.
     async fn update(&self, caller: &Caller, text: String) -> Result<PutResult> {
         if statement::check(&text)?.drops.is_none() {
