@@ -2,11 +2,12 @@
 
 /// Every point there is, in the order in which a row's life meets them. `tests/house.rs` compares it with the code.
 #[cfg(any(feature = "failpoints", test))]
-pub(crate) const POINTS: [&str; 12] = [
+pub(crate) const POINTS: [&str; 13] = [
     "wal::after_append",
     "wal::after_sync",
     "flush::after_encode",
     "flush::after_upload",
+    "ingest::after_upload",
     "commit::before_put",
     "commit::after_put",
     "wal::before_trim",

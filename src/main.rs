@@ -24,6 +24,7 @@ mod logging;
 mod node;
 mod opened;
 mod passes;
+mod query_log;
 mod routes;
 mod self_telemetry;
 mod telemetry;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use catalog::{Env, ErrorKind};
 use compat::prometheus::Api;
+use futures::future::OptionFuture;
 use ingest::convert::loki::PushConverter;
 use ingest::convert::metrics::MetricsConverter;
 use ingest::convert::prometheus::RemoteWriteConverter;
@@ -29,6 +30,7 @@ use query::Engine;
 use query::logql::LogqlEngine;
 use query::promql::PromqlEngine;
 use query::traceql::TraceqlEngine;
+use query::usage::{QueryLog, QueuedRows};
 use sql::SqlEngine;
 use sql::postgres::Postgres;
 use tokio::runtime::Handle;
@@ -43,6 +45,7 @@ use crate::failure::{Failure, chain};
 use crate::listen::{self, Bound};
 use crate::opened::{self, FolderLock, Opened};
 use crate::passes::Passes;
+use crate::query_log;
 use crate::routes::{self, Parts};
 use crate::self_telemetry::{self, OwnRows};
 use crate::telemetry::Status;
@@ -73,7 +76,7 @@ pub(crate) async fn run(config: Config, runtimes: Runtimes, own_rows: Option<Own
     // The sockets first: a taken port should not wait for the replay of a long log.
     let bound = listen::bind_all(&config.listen, !config.auth.tokens.is_empty()).await?;
     let stop = CancellationToken::new();
-    let node = tokio::select! {
+    let mut node = tokio::select! {
         node = Node::open(&config, Arc::clone(&status), &runtimes, &stop) => node?,
         () = signals.next() => return Ok(()),
     };
@@ -86,6 +89,11 @@ pub(crate) async fn run(config: Config, runtimes: Runtimes, own_rows: Option<Own
             background::generate(Arc::clone(generator), Arc::clone(&node.ingester), node.opened.env.clone(), stop.clone());
         loops.spawn_on(writing, &runtimes.background);
     }
+    let answered = CancellationToken::new();
+    let logging = node.queries.take().map(|queries| {
+        let sink = Arc::clone(&node.ingester) as _;
+        runtimes.background.spawn(query_log::write(queries, sink, answered.clone()))
+    });
     if let Some(rows) = own_rows {
         loops.spawn(self_telemetry::write(rows, node.parts.otlp.clone()));
     }
@@ -107,6 +115,10 @@ pub(crate) async fn run(config: Config, runtimes: Runtimes, own_rows: Option<Own
         () = signals.next() => tracing::warn!("told to stop twice: open requests are cut off"),
     }
     loops.shutdown().await;
+    answered.cancel();
+    if let Some(Err(error)) = OptionFuture::from(logging).await {
+        tracing::error!(%error, "the query log could not be written for the last time");
+    }
     ended?;
     node.write_generated().await;
     node.flush().await
@@ -119,6 +131,8 @@ struct Node {
     /// Counts spans, if that is switched on.
     generator: Option<Arc<Generator>>,
     series: Arc<SeriesRegistry>,
+    /// What is asked, if that is noted; taken by who writes it.
+    queries: Option<QueuedRows>,
     parts: Parts,
 }
 
@@ -144,6 +158,11 @@ impl Node {
         let fresh: Arc<dyn FreshRows> = Arc::new(NodeRows::new(Arc::clone(&ingester), Arc::clone(&series), streams));
         let engine = Engine::new(Arc::clone(&opened.lake), fresh, opened.env.clone(), config.query.clone())
             .map_err(|e| Failure::surroundings(chain(&e)))?;
+        let queries = config.query.log.then(|| {
+            let (log, queries) = QueryLog::new(opened.env.clone());
+            engine.log_queries(log);
+            queries
+        });
         let promql = PromqlEngine::new(Arc::clone(&engine), config.promql.clone(), runtimes.queries.clone())
             .map_err(|e| Failure::usage(chain(&e)))?;
         let logql = LogqlEngine::new(Arc::clone(&engine), config.logql.clone(), runtimes.queries.clone())
@@ -174,7 +193,7 @@ impl Node {
             background: runtimes.background.clone(),
             traced: config.log.self_telemetry,
         };
-        Ok(Self { opened, ingester, generator, series, parts })
+        Ok(Self { opened, ingester, generator, series, queries, parts })
     }
 
     /// What its receivers remember of stored streams.

@@ -23,6 +23,7 @@ pub mod schema;
 pub mod table;
 pub mod tenant;
 pub mod time;
+pub mod user_table;
 
 pub use changes::Changes;
 pub use env::{Clock, Entropy, Env};
@@ -33,3 +34,4 @@ pub use partition::Partition;
 pub use table::{Signal, Table};
 pub use tenant::TenantId;
 pub use time::{TimeRange, Timestamp};
+pub use user_table::{InvalidTableName, UserTableName};

@@ -22,6 +22,9 @@ pub struct Partition {
 }
 
 impl Partition {
+    /// Where files lie that have no time: those of users' tables.
+    pub const UNDATED: Self = Self { day: 0, slice: None };
+
     /// The partition of level 0 and 1 files of `table` into which a row at `at` falls.
     pub fn of(table: Table, at: Timestamp) -> Self {
         let day = at.as_nanos().div_euclid(DAY_NS) as i32;

@@ -38,11 +38,16 @@ pub enum Table {
     Spans,
     /// Resource attributes of logs and spans, per day.
     Resources,
+    /// Who asked what, and what it cost.
+    #[serde(rename = "query_log")]
+    QueryLog,
+    /// Tables that users make, each with columns of its own; see [`crate::manifest::TableChange`].
+    User,
 }
 
 impl Table {
-    /// Every table.
-    pub const ALL: [Self; 9] = [
+    /// Every table whose columns [`crate::schema`] knows: all but [`Self::User`].
+    pub const ALL: [Self; 10] = [
         Self::Samples,
         Self::Series,
         Self::Histograms,
@@ -52,6 +57,7 @@ impl Table {
         Self::Streams,
         Self::Spans,
         Self::Resources,
+        Self::QueryLog,
     ];
 
     /// The name in paths, SQL and metrics.
@@ -66,12 +72,14 @@ impl Table {
             Self::Streams => "streams",
             Self::Spans => "spans",
             Self::Resources => "resources",
+            Self::QueryLog => "query_log",
+            Self::User => "user",
         }
     }
 
     /// The table of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|t| t.name() == name)
+        Self::ALL.into_iter().chain([Self::User]).find(|t| t.name() == name)
     }
 
     /// A small stable number for binary formats. Never reused.
@@ -86,20 +94,24 @@ impl Table {
             Self::Streams => 7,
             Self::Spans => 8,
             Self::Resources => 9,
+            Self::QueryLog => 10,
+            Self::User => 11,
         }
     }
 
     /// The table of that [`Table::code`].
     pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|t| t.code() == code)
+        Self::ALL.into_iter().chain([Self::User]).find(|t| t.code() == code)
     }
 
-    /// Which signal's retention governs the table. Resources belong to logs and traces alike and follow the longer one.
-    pub const fn signal(self) -> Signal {
+    /// Which signal's retention and deletes govern the table. Resources belong to logs and traces alike and follow the longer one. `None`:
+    /// no sender's: the node notes it itself, or users do.
+    pub const fn signal(self) -> Option<Signal> {
         match self {
-            Self::Samples | Self::Series | Self::Histograms | Self::Exemplars | Self::Metadata => Signal::Metrics,
-            Self::Logs | Self::Streams => Signal::Logs,
-            Self::Spans | Self::Resources => Signal::Traces,
+            Self::Samples | Self::Series | Self::Histograms | Self::Exemplars | Self::Metadata => Some(Signal::Metrics),
+            Self::Logs | Self::Streams => Some(Signal::Logs),
+            Self::Spans | Self::Resources => Some(Signal::Traces),
+            Self::QueryLog | Self::User => None,
         }
     }
 

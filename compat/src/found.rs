@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use catalog::TenantId;
 use query::traceql::{Error, Result, SearchRequest, Trace, TraceId, TraceqlEngine, TracesRequest, Window};
+use query::usage::note;
 
 /// Traces that are read at a time.
 const TRACES_AT_ONCE: usize = 16;
@@ -62,5 +63,6 @@ pub(crate) async fn by_ids(
             return Err(Error::Limit { name: "trace_spans_max", message });
         }
     }
+    note(|row| row.rows = Some(traces.len() as u64));
     Ok(traces)
 }

@@ -3,7 +3,7 @@
 //! - [`node`]: health, readiness, metrics and version, under the paths that Prometheus, Loki and Tempo users probe.
 //! - [`prometheus`], [`loki`], [`tempo`], [`jaeger`], [`zipkin`]: one folder per dialect, one file per endpoint. What they have in
 //!   common is beside them: parameters as Go reads them (`form`), times, JSON that is written straight into bytes, answers in pieces,
-//!   compression, CORS; traces as OTLP (`otlp`), searches for whole traces (`found`), TraceQL written for others (`spanql`), gRPC.
+//!   compression, CORS, the query log (`asked`); traces as OTLP (`otlp`), searches for whole traces (`found`), TraceQL written for others (`spanql`), gRPC.
 //!
 //! # Invariants
 //! - Foreign JSON shapes live here and nowhere else.
@@ -17,6 +17,7 @@ pub mod status;
 pub mod tempo;
 pub mod zipkin;
 
+mod asked;
 mod compress;
 mod cors;
 mod form;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use bytes::Bytes;
-use catalog::{FileEntry, FileId};
+use catalog::{FileEntry, FileId, Table};
 use moka::future::Cache;
 use object_store::ObjectStore;
 use parquet::DecodeResult;
@@ -266,6 +266,12 @@ fn parse_footer(file: &FileEntry, start: u64, bytes: Bytes, pages: PageTable) ->
             return Err(corrupt(format!("its footer is longer than the {} bytes the manifest says", file.footer_bytes)));
         }
     };
+    if file.table == Table::User {
+        // Their types are in the file.
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let reader = ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(parse)?;
+        return Ok(Footer { reader, pages });
+    }
     // The file's columns in the types of the catalog: dictionaries stay dictionaries, times keep their zone.
     let stored = catalog::schema::stored(file.table);
     let mut fields = Vec::new();

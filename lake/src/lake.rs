@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use catalog::manifest::Catalog;
-use catalog::{Env, FileEntry, Level, Partition, Table, TenantId, TimeRange};
+use catalog::{Env, FileEntry, Level, Partition, Table, TenantId, TimeRange, UserTableName};
 use futures::Stream;
 use futures::stream::BoxStream;
 use object_store::ObjectStore;
@@ -16,9 +17,9 @@ use crate::dictionary::Dictionaries;
 use crate::error::Result;
 use crate::index::IndexReader;
 use crate::predicate::Predicate;
-use crate::scan::{self, RowGroup, ScanSpec};
+use crate::scan::{self, RowGroup, ScanSpec, UserScan};
 use crate::series::SeriesIndex;
-use crate::write;
+use crate::write::{self, UserWriter};
 
 /// A stream of batches in the schema [`catalog::schema::rows`] or a projection of it.
 pub type BatchStream = BoxStream<'static, Result<RecordBatch>>;
@@ -154,6 +155,33 @@ impl Lake {
     pub(crate) fn read_through(&self, file: Arc<FileEntry>) -> Result<BatchStream> {
         let all = ScanSpec::all(catalog::schema::rows(file.table).fields().iter().map(|field| field.name().clone()));
         scan::scan(Arc::clone(&self.store), Arc::clone(&self.caches), file, all, Reuse::Never)
+    }
+
+    /// Begins to write files of the user's table `name`, with the columns of `schema`.
+    ///
+    /// # Errors
+    /// `Encode` when Parquet has no such columns.
+    pub fn user_writer(&self, tenant: &TenantId, name: &UserTableName, schema: SchemaRef) -> Result<UserWriter> {
+        UserWriter::new(Arc::clone(&self.store), self.env.clone(), tenant.clone(), name.clone(), schema)
+    }
+
+    /// The columns of `file`, one of a user's table, as they were sent.
+    ///
+    /// # Errors
+    /// `Store`, `Corrupt`.
+    pub async fn user_schema(&self, file: &FileEntry) -> Result<SchemaRef> {
+        let footer = self.caches.footer(self.store.as_ref(), file).await?;
+        // Without what Parquet has added to them.
+        let fields = footer.reader.schema().fields().iter();
+        Ok(Arc::new(Schema::new(fields.map(|f| Field::new(f.name(), f.data_type().clone(), true)).collect::<Vec<_>>())))
+    }
+
+    /// The rows of `file`, one of a user's table, in the order in which they came.
+    ///
+    /// # Errors
+    /// `Store`, `Corrupt` and `Decode`, in the stream.
+    pub fn scan_user(&self, file: Arc<FileEntry>, what: UserScan) -> BatchStream {
+        scan::scan_user(Arc::clone(&self.store), Arc::clone(&self.caches), file, what)
     }
 
     /// What the footer of `file` says of its row groups, in file order.

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::lake::Lake;
 
 /// How long one tenant's rows are kept, by the time of the event. `None` is forever.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Keep {
     /// Samples, histograms, exemplars and their series.
@@ -26,6 +26,9 @@ pub struct Keep {
     /// Spans.
     #[serde(with = "humantime_serde")]
     pub traces: Option<Duration>,
+    /// The query log.
+    #[serde(with = "humantime_serde")]
+    pub usage: Option<Duration>,
 }
 
 /// How long rows are kept.
@@ -41,14 +44,24 @@ pub struct RetentionConfig {
 /// Shorter retention would drop what has not arrived yet.
 const KEEP_MIN: Duration = Duration::from_secs(3600);
 
+impl Default for Keep {
+    /// Everything that was sent, and a month of what the node notes itself: nobody asked for that.
+    fn default() -> Self {
+        Self { metrics: None, logs: None, traces: None, usage: Some(Duration::from_secs(30 * 86_400)) }
+    }
+}
+
 impl Keep {
     fn of(&self, table: Table) -> Option<Duration> {
         match (table, table.signal()) {
             // Logs and spans both point here. The longer one counts, and forever is longest.
             (Table::Resources, _) => Some(self.logs?.max(self.traces?)),
-            (_, Signal::Metrics) => self.metrics,
-            (_, Signal::Logs) => self.logs,
-            (_, Signal::Traces) => self.traces,
+            (_, Some(Signal::Metrics)) => self.metrics,
+            (_, Some(Signal::Logs)) => self.logs,
+            (_, Some(Signal::Traces)) => self.traces,
+            // What somebody put there stays until somebody drops it.
+            (Table::User, _) => None,
+            (_, None) => self.usage,
         }
     }
 }
@@ -60,9 +73,12 @@ impl RetentionConfig {
     /// [`Error::Config`] names key, value and bound.
     pub fn validate(&self) -> Result<()> {
         for keep in self.tenants.values().chain([&self.default]) {
-            for (key, value) in
-                [("retention.metrics", keep.metrics), ("retention.logs", keep.logs), ("retention.traces", keep.traces)]
-            {
+            for (key, value) in [
+                ("retention.metrics", keep.metrics),
+                ("retention.logs", keep.logs),
+                ("retention.traces", keep.traces),
+                ("retention.usage", keep.usage),
+            ] {
                 if let Some(value) = value.filter(|value| *value < KEEP_MIN) {
                     return Err(Error::Config { key, value: format!("{value:?}"), reason: "must be at least 1h" });
                 }
@@ -124,7 +140,8 @@ mod tests {
             let cutoff = config.cutoff(&TenantId::anonymous(), table, now);
             assert_eq!(cutoff, expected.map(|keep| now.saturating_sub(keep)), "{table}");
         }
-        let keep = Keep { metrics: days(30), logs: days(7), traces: days(3) };
+        let keep = Keep { metrics: days(30), logs: days(7), traces: days(3), usage: days(1) };
+        check(keep, Table::QueryLog, days(1));
         check(keep, Table::Series, days(30));
         check(keep, Table::Metadata, days(30));
         check(keep, Table::Streams, days(7));

@@ -22,6 +22,8 @@ pub struct QueryConfig {
     pub spill_dir: Option<PathBuf>,
     /// Bytes that all spills together may take in [`QueryConfig::spill_dir`].
     pub spill_bytes_max: u64,
+    /// Whether every query becomes a row of `usage.query_log`, which its tenant can read with SQL.
+    pub log: bool,
     /// What one query may use when its request says nothing smaller.
     pub limits: QueryLimits,
 }
@@ -35,6 +37,7 @@ impl Default for QueryConfig {
             dictionary_cache_bytes: 128 << 20,
             spill_dir: None,
             spill_bytes_max: 4 << 30,
+            log: true,
             limits: QueryLimits::default(),
         }
     }

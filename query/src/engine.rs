@@ -24,6 +24,7 @@ use crate::promql::table::PromqlFunction;
 use crate::scan::lookup::DictionaryCache;
 use crate::stores::NoStores;
 use crate::traceql::table::{TraceFunction, TraceqlFunction};
+use crate::usage::QueryLog;
 use crate::view::View;
 use crate::{logql, promql, traceql};
 use datafusion::catalog::information_schema::INFORMATION_SCHEMA;
@@ -43,6 +44,7 @@ pub struct Engine {
     promql: OnceLock<Arc<promql::table::Language>>,
     logql: OnceLock<Arc<logql::table::Language>>,
     traceql: OnceLock<Arc<traceql::table::Language>>,
+    usage: OnceLock<Arc<QueryLog>>,
 }
 
 /// The session of one query: a DataFusion context that knows one view.
@@ -64,8 +66,9 @@ impl Engine {
         let memory = NodePool::new(config.node_memory_bytes_max);
         let dictionaries = DictionaryCache::new(config.dictionary_cache_bytes);
         let spills = Arc::new(spills(&config).map_err(Error::from)?);
-        let (functions, promql, logql, traceql) = (Functions::new(), OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Ok(Arc::new(Self { lake, fresh, env, functions, memory, spills, dictionaries, config, promql, logql, traceql }))
+        let (promql, logql, traceql, usage) = (OnceLock::new(), OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let functions = Functions::new();
+        Ok(Arc::new(Self { lake, fresh, env, functions, memory, spills, dictionaries, config, promql, logql, traceql, usage }))
     }
 
     /// The settings.
@@ -76,6 +79,16 @@ impl Engine {
     /// Time and chance.
     pub fn env(&self) -> &Env {
         &self.env
+    }
+
+    /// Whoever takes queries in notes them in `log` from now on. Once is enough: the first log stays.
+    pub fn log_queries(&self, log: Arc<QueryLog>) {
+        let _known = self.usage.set(log);
+    }
+
+    /// Where queries are noted, if they are.
+    pub fn query_log(&self) -> Option<&Arc<QueryLog>> {
+        self.usage.get()
     }
 
     /// Sessions have the table function `promql` from now on. Once is enough: the first language stays.

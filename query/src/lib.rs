@@ -31,6 +31,8 @@ mod stores;
 mod system;
 mod tables;
 pub mod traceql;
+pub mod usage;
+mod users;
 mod version;
 pub mod view;
 

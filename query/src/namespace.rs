@@ -1,4 +1,5 @@
-//! The names that a session knows: `telelake.public` with the tenant's tables and `telelake.system`; and what [`SessionExtras`] adds.
+//! The names that a session knows: `telelake.public` with the tenant's tables, `telelake.system`, `telelake.usage` and
+//! `telelake.user`; and what [`SessionExtras`] adds.
 //!
 //! # Invariants
 //! - Everything here belongs to one [`View`], so to one tenant. There is no way to register anything else, but for the schemas that
@@ -16,6 +17,7 @@ use datafusion::prelude::SessionContext;
 use crate::scan::LakeTable;
 use crate::system;
 use crate::tables::SqlTable;
+use crate::users::UserTables;
 use crate::view::View;
 
 /// The only catalog.
@@ -24,6 +26,10 @@ pub const CATALOG: &str = "telelake";
 pub const SCHEMA: &str = "public";
 /// The schema of the lake's own tables.
 pub const SYSTEM: &str = "system";
+/// The schema of what the node notes about its use by the tenant.
+pub const USAGE: &str = "usage";
+/// The schema of the tables that users of the tenant made.
+pub const USER: &str = "user";
 
 /// What a session has beside the tenant's tables, for whoever speaks SQL as another system does.
 pub trait SessionExtras: Debug + Send + Sync {
@@ -59,8 +65,10 @@ struct TenantCatalog {
     extras: Option<Arc<dyn SessionExtras>>,
 }
 
+/// Tables with stored rows.
 #[derive(Debug)]
-struct Public {
+struct Stored {
+    tables: &'static [SqlTable],
     view: Arc<View>,
 }
 
@@ -97,14 +105,16 @@ impl CatalogProviderList for Namespace {
 
 impl CatalogProvider for TenantCatalog {
     fn schema_names(&self) -> Vec<String> {
-        let own = [SCHEMA.to_owned(), SYSTEM.to_owned()];
+        let own = [SCHEMA, SYSTEM, USAGE, USER].map(str::to_owned);
         own.into_iter().chain(self.extras.iter().flat_map(|extras| extras.schema_names())).collect()
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         let view = Arc::clone(&self.view);
         match name {
-            SCHEMA => Some(Arc::new(Public { view })),
+            SCHEMA => Some(Arc::new(Stored { tables: SqlTable::all(), view })),
+            USER => Some(Arc::new(UserTables(view))),
+            USAGE => Some(Arc::new(Stored { tables: SqlTable::usage(), view })),
             SYSTEM => Some(Arc::new(System { view })),
             _ => self.extras.as_ref()?.schema(name),
         }
@@ -112,18 +122,18 @@ impl CatalogProvider for TenantCatalog {
 }
 
 #[async_trait]
-impl SchemaProvider for Public {
+impl SchemaProvider for Stored {
     fn table_names(&self) -> Vec<String> {
-        SqlTable::all().iter().map(|table| table.name.to_owned()).collect()
+        self.tables.iter().map(|table| table.name.to_owned()).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let table = SqlTable::by_name(name);
+        let table = self.tables.iter().find(|table| table.name == name);
         Ok(table.map(|table| Arc::new(LakeTable::new(table, Arc::clone(&self.view))) as Arc<dyn TableProvider>))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        SqlTable::by_name(name).is_some()
+        self.tables.iter().any(|table| table.name == name)
     }
 }
 

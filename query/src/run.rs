@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::interrupt::StopFlag;
+use crate::usage;
 
 /// A task that keeps its thread busy is given up that long after its deadline.
 pub(crate) const GRACE: Duration = Duration::from_millis(250);
@@ -76,7 +77,7 @@ where
     let _stop = StopOnDrop(ticket.stop.clone());
     let deadline = ticket.deadline;
     let bounded = async move { tokio::time::timeout_at(deadline, work).await };
-    let task = AbortOnDropHandle::new(runtime.spawn(bounded));
+    let task = AbortOnDropHandle::new(runtime.spawn(usage::scope(usage::current(), bounded)));
     match tokio::time::timeout_at(deadline + GRACE, task).await {
         Ok(Ok(Ok(outcome))) => outcome,
         Ok(Ok(Err(_))) | Err(_) => Err(E::from(ticket.passed())),

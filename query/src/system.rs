@@ -24,6 +24,11 @@ pub(crate) enum SystemTable {
     Tables,
 }
 
+/// What can have files.
+fn every_table() -> impl Iterator<Item = Table> {
+    Table::ALL.into_iter().chain([Table::User])
+}
+
 impl SystemTable {
     pub(crate) const ALL: [Self; 3] = [Self::Files, Self::Snapshots, Self::Tables];
 
@@ -99,7 +104,7 @@ fn times(values: impl Iterator<Item = Option<Timestamp>>) -> ArrayRef {
 }
 
 fn files(view: &View) -> Vec<ArrayRef> {
-    let files: Vec<Arc<FileEntry>> = Table::ALL.into_iter().flat_map(|table| view.files(table, TimeRange::ALL)).collect();
+    let files: Vec<Arc<FileEntry>> = every_table().flat_map(|table| view.files(table, TimeRange::ALL)).collect();
     let files = || files.iter();
     let key = |file: &Arc<FileEntry>, upper: bool| file.key_range.as_ref().map(|k| if upper { k.1.clone() } else { k.0.clone() });
     vec![
@@ -145,7 +150,7 @@ impl Total {
 }
 
 fn snapshots(view: &View) -> Vec<ArrayRef> {
-    let totals: Vec<Total> = Table::ALL.into_iter().map(|table| Total::of(view, table)).collect();
+    let totals: Vec<Total> = every_table().map(|table| Total::of(view, table)).collect();
     let sum = |what: fn(&Total) -> u64| ints(std::iter::once(totals.iter().map(what).sum()));
     let snapshot = view.snapshot();
     vec![
@@ -158,7 +163,7 @@ fn snapshots(view: &View) -> Vec<ArrayRef> {
 }
 
 fn tables(view: &View) -> Vec<ArrayRef> {
-    let totals: Vec<(Table, Total)> = Table::ALL.into_iter().map(|table| (table, Total::of(view, table))).collect();
+    let totals: Vec<(Table, Total)> = every_table().map(|table| (table, Total::of(view, table))).collect();
     let totals = || totals.iter();
     let fresh = |table: Table| view.fresh(table).iter().map(|batch| batch.num_rows() as u64).sum();
     vec![

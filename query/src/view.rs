@@ -21,6 +21,7 @@ use lake::{FreshCapture, FreshRows, Lake};
 use crate::config::QueryLimits;
 use crate::error::{Error, Result};
 use crate::scan::lookup::DictionaryCache;
+use crate::usage::{self, Meter};
 
 /// The consistent input of one query.
 pub struct View {
@@ -32,6 +33,8 @@ pub struct View {
     dictionaries: Arc<DictionaryCache>,
     files: AtomicU64,
     bytes: AtomicU64,
+    /// Counts for the query log, over all views of the query.
+    meter: Option<Arc<Meter>>,
 }
 
 impl View {
@@ -71,8 +74,8 @@ impl View {
         limits: QueryLimits,
         dictionaries: Arc<DictionaryCache>,
     ) -> Arc<Self> {
-        let (files, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { tenant, lake, snapshot, fresh, limits, dictionaries, files, bytes })
+        let (files, bytes, meter) = (AtomicU64::new(0), AtomicU64::new(0), usage::meter());
+        Arc::new(Self { tenant, lake, snapshot, fresh, limits, dictionaries, files, bytes, meter })
     }
 
     /// The same rows for another query: what that one opens is its own.
@@ -123,6 +126,9 @@ impl View {
     /// `Limit` when they are more, or larger, than the query may open.
     pub(crate) fn open(&self, files: &[Arc<FileEntry>]) -> Result<()> {
         let bytes: u64 = files.iter().map(|f| f.bytes).sum();
+        if let Some(meter) = &self.meter {
+            meter.opened(files.len() as u64, bytes);
+        }
         let found = self.files.fetch_add(files.len() as u64, Ordering::Relaxed) + files.len() as u64;
         if found > self.limits.files_max {
             return Err(Error::Limit { name: "query.limits.files_max", what: "files", found, limit: self.limits.files_max });

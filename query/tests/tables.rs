@@ -206,7 +206,10 @@ async fn tenants_see_only_their_own() {
     check(&world.sql(&b, "SELECT DISTINCT \"table\" FROM system.files").await, &[&["logs"]]);
     check(&world.sql(&b, "SELECT rows FROM system.tables WHERE \"table\" = 'samples'").await, &[&["0"]]);
     let catalogs = world.sql(&b, "SELECT DISTINCT table_catalog, table_schema FROM information_schema.tables ORDER BY 2").await;
-    check(&catalogs, &[&["telelake", "information_schema"], &["telelake", "public"], &["telelake", "system"]]);
+    check(
+        &catalogs,
+        &[&["telelake", "information_schema"], &["telelake", "public"], &["telelake", "system"], &["telelake", "usage"]],
+    );
 }
 
 #[tokio::test]

@@ -27,6 +27,12 @@ pub struct SqlConfig {
     /// Longest wait for a turn.
     #[serde(with = "humantime_serde")]
     pub queue_wait: Duration,
+    /// Tables that a tenant may make by ingestion over Flight; 0: none.
+    pub user_tables_max: usize,
+    /// Rows of one ingestion.
+    pub ingest_rows_max: u64,
+    /// Bytes of one ingestion, as Arrow columns.
+    pub ingest_bytes_max: u64,
 }
 
 impl Default for SqlConfig {
@@ -38,6 +44,9 @@ impl Default for SqlConfig {
             queries_max: 16,
             queue_max: 128,
             queue_wait: Duration::from_secs(30),
+            user_tables_max: 100,
+            ingest_rows_max: 100_000_000,
+            ingest_bytes_max: 8 << 30,
         }
     }
 }

@@ -17,6 +17,7 @@ use catalog::TenantId;
 use catalog::manifest::SnapshotId;
 use datafusion::common::ParamValues;
 use futures::StreamExt;
+use query::usage::{self, Asking, Language, Origin, Outcome};
 use query::{Engine, Session, SessionExtras};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -31,8 +32,11 @@ use crate::error::{Error, Result};
 use crate::plan;
 use crate::running::{Listed, Running};
 use crate::statement::{self, Checked};
+use crate::user_tables::drop_table;
 use query::admission::Admission;
 
+/// Ingestions of one tenant that run at the same time.
+const INGESTS_MAX: usize = 4;
 /// Batches between the query and its reader.
 const IN_FLIGHT: usize = 2;
 
@@ -43,7 +47,19 @@ pub struct SqlEngine {
     pub(crate) config: SqlConfig,
     pub(crate) runtime: Handle,
     pub(crate) admission: Arc<Admission>,
+    /// Turns of ingestions, each of which holds a row group in memory.
+    pub(crate) ingests: Admission,
     running: Arc<Running>,
+}
+
+/// What a statement may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Access {
+    /// Read.
+    #[default]
+    Read,
+    /// Read, and drop tables that users made.
+    DropTables,
 }
 
 /// One statement to run.
@@ -71,6 +87,10 @@ pub struct SqlRequest {
     pub flight: Option<Uuid>,
     /// Schemas and functions beside those that every session has; not together with `snapshot`.
     pub extras: Option<Arc<dyn SessionExtras>>,
+    /// How it came, for the query log.
+    pub origin: Origin,
+    /// What it may do.
+    pub access: Access,
 }
 
 /// What a query used.
@@ -106,6 +126,8 @@ pub struct QueryStream {
     session: Arc<Session>,
     started: Instant,
     counted: Arc<Counted>,
+    /// For the query log; gone when the end was seen.
+    asking: Option<Asking>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -150,7 +172,8 @@ impl SqlEngine {
     pub fn new(engine: Arc<Engine>, config: SqlConfig, runtime: Handle) -> Result<Arc<Self>> {
         config.validate()?;
         let admission = Arc::new(Admission::new(config.queries_max, config.queue_max));
-        Ok(Arc::new(Self { engine, config, runtime, admission, running: Arc::default() }))
+        let ingests = Admission::new(INGESTS_MAX, config.queue_max);
+        Ok(Arc::new(Self { engine, config, runtime, admission, ingests, running: Arc::default() }))
     }
 
     /// The settings.
@@ -189,8 +212,38 @@ impl SqlEngine {
 
     /// [`SqlEngine::execute`] with an id that the caller drew.
     pub async fn execute_as(&self, id: Uuid, tenant: &TenantId, request: SqlRequest) -> Result<QueryStream> {
+        let asking = self.ask_as(id, tenant, &request.origin, &request.text);
+        let started = usage::scope(asking.as_ref().map(Asking::notes), self.start(id, tenant, request)).await;
+        match started {
+            Ok(mut stream) => {
+                stream.asking = asking;
+                Ok(stream)
+            }
+            Err(error) => {
+                log_failure(asking, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// A row of the query log that has just begun, if there is a log.
+    pub(crate) fn ask_as(&self, id: Uuid, tenant: &TenantId, origin: &Origin, text: &str) -> Option<Asking> {
+        let asking = self.engine.query_log()?.ask_as(id, tenant, Language::Sql, origin.clone());
+        asking.note(|row| row.set_text(text));
+        Some(asking)
+    }
+
+    /// Notes that `text` failed before there was anything to run.
+    pub(crate) fn log_refusal(&self, tenant: &TenantId, origin: &Origin, text: &str, error: &Error) {
+        log_failure(self.ask_as(self.engine.env().new_uuid(), tenant, origin, text), error);
+    }
+
+    async fn start(&self, id: Uuid, tenant: &TenantId, request: SqlRequest) -> Result<QueryStream> {
         let started = Instant::now();
         let checked = statement::check(&request.text)?;
+        if checked.drops.is_some() && (request.access == Access::Read || request.explain_analyze) {
+            return Err(Error::Statement { statement: "DROP TABLE".to_owned() });
+        }
         let deadline = Deadline::of(&request, &self.config);
         let (listed, token) = self.running.list(id, tenant, request.flight);
         let (ready, planned) = oneshot::channel();
@@ -211,10 +264,11 @@ impl SqlEngine {
             listed,
         };
         metrics::counter!("telelake_sql_queries_total").increment(1);
-        let task = AbortOnDropHandle::new(self.runtime.spawn(work.run(checked, ready, sender)));
+        let work = usage::scope(usage::current(), work.run(checked, ready, sender));
+        let task = AbortOnDropHandle::new(self.runtime.spawn(work));
         match tokio::time::timeout_at(deadline.grace(), planned).await {
             Ok(Ok(Ok((schema, session)))) => {
-                Ok(QueryStream { id, schema, batches, deadline, session, started, counted, _task: task })
+                Ok(QueryStream { id, schema, batches, deadline, session, started, counted, asking: None, _task: task })
             }
             Ok(Ok(Err(error))) => Err(error),
             Ok(Err(_)) => Err(Error::Internal { id, message: "the query's task died while planning".to_owned() }),
@@ -236,6 +290,32 @@ impl QueryStream {
 
     /// The next batch; `None` at the end. After an error nothing more comes.
     pub async fn next(&mut self) -> Option<Result<RecordBatch>> {
+        let next = self.receive().await;
+        match &next {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                self.note_size();
+                log_failure(self.asking.take(), error);
+            }
+            None => {
+                self.note_size();
+                self.asking.take().into_iter().for_each(|asking| asking.end(Outcome::Ok));
+            }
+        }
+        next
+    }
+
+    /// Notes what of the answer was made.
+    fn note_size(&self) {
+        if let Some(asking) = &self.asking {
+            asking.note(|row| {
+                row.rows = Some(self.counted.rows.load(Ordering::Relaxed));
+                row.result_bytes = Some(self.counted.bytes.load(Ordering::Relaxed));
+            });
+        }
+    }
+
+    async fn receive(&mut self) -> Option<Result<RecordBatch>> {
         match tokio::time::timeout_at(self.deadline.grace(), self.batches.recv()).await {
             Ok(None) if !self.counted.whole.swap(true, Ordering::Relaxed) => {
                 Some(Err(Error::Internal { id: self.id, message: "the query's task died".to_owned() }))
@@ -269,6 +349,14 @@ impl QueryStream {
 impl Drop for QueryStream {
     fn drop(&mut self) {
         self.session.stop_flag().stop();
+        self.note_size();
+    }
+}
+
+/// Ends a row of the query log with an error.
+fn log_failure(asking: Option<Asking>, error: &Error) {
+    if let Some(asking) = asking {
+        asking.fail(error.outcome(), &error.public_message());
     }
 }
 
@@ -333,6 +421,9 @@ impl Work {
         let session = Arc::new(plan::session(&self.engine, &self.tenant, &self.request).await?);
         session.stop_flag().stop_at(self.deadline.at);
         self.listed.attach(session.stop_flag());
+        if let Some(dropping) = &checked.drops {
+            drop_table(&self.engine, &self.tenant, dropping).await?;
+        }
         let planned = plan::plan(&session, &self.request, checked).await?;
         let schema = Arc::clone(&planned.schema);
         let mut stream = planned.execute().await.map_err(|e| session.explain(e))?;

@@ -1,6 +1,7 @@
 //! What can go wrong with a SQL request, and what the client can do about it.
 
 use catalog::ErrorKind;
+use query::usage::Outcome;
 use uuid::Uuid;
 
 /// `Result` of this crate.
@@ -74,6 +75,34 @@ pub enum Error {
         running: usize,
         /// Waiting.
         waiting: usize,
+    },
+    /// There is no such table to change.
+    #[error("there is no table user.{name}")]
+    NoTable {
+        /// Its name.
+        name: String,
+    },
+    /// There is a table of that name already.
+    #[error("table user.{name} exists already")]
+    TableExists {
+        /// Its name.
+        name: String,
+    },
+    /// A table, or the schema of such tables, is full.
+    #[error("{reason}")]
+    TableFull {
+        /// Of what, and the limit.
+        reason: String,
+    },
+    /// An ingestion is too large.
+    #[error("ingestion has more than {limit} {what}, limit {name}")]
+    Ingest {
+        /// Rows or bytes.
+        what: &'static str,
+        /// The configuration's key.
+        name: &'static str,
+        /// The limit.
+        limit: u64,
     },
     /// Somebody cancelled it.
     #[error("query was cancelled")]
@@ -169,8 +198,23 @@ impl Error {
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Shared { kind, .. } => *kind,
             Self::Cancelled => ErrorKind::Cancelled,
-            Self::NoSuchQuery { .. } => ErrorKind::NotFound,
+            Self::NoSuchQuery { .. } | Self::NoTable { .. } => ErrorKind::NotFound,
+            Self::TableExists { .. } => ErrorKind::Invalid,
+            Self::TableFull { .. } | Self::Ingest { .. } => ErrorKind::TooLarge,
             Self::Encode { .. } | Self::Internal { .. } => ErrorKind::Internal,
+        }
+    }
+
+    /// What the query log calls it. What was refused was not run.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match (self, self.kind()) {
+            (Self::Statement { .. } | Self::OneStatement { .. } | Self::TextTooLong { .. } | Self::TooComplex { .. }, _) => {
+                Outcome::Refused
+            }
+            (_, ErrorKind::Overloaded | ErrorKind::Denied) => Outcome::Refused,
+            (_, ErrorKind::Timeout) => Outcome::Timeout,
+            (_, ErrorKind::Cancelled) => Outcome::Cancelled,
+            _ => Outcome::Error,
         }
     }
 

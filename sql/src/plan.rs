@@ -64,6 +64,19 @@ impl SqlEngine {
     /// # Errors
     /// Everything that planning finds; limits of time and turns as for a query.
     pub async fn describe(&self, tenant: &TenantId, request: SqlRequest) -> Result<Described> {
+        let id = self.engine().env().new_uuid();
+        // What is only described is no query; one that cannot be described will never be one.
+        let asking = self.ask_as(id, tenant, &request.origin, &request.text);
+        let described = self.describe_unlogged(tenant, request).await;
+        match (asking, &described) {
+            (Some(asking), Ok(_)) => asking.forget(),
+            (Some(asking), Err(error)) => asking.fail(error.outcome(), &error.public_message()),
+            (None, _) => {}
+        }
+        described
+    }
+
+    async fn describe_unlogged(&self, tenant: &TenantId, request: SqlRequest) -> Result<Described> {
         let checked = statement::check(&request.text)?;
         let deadline = Deadline::of(&request, &self.config);
         let (engine, admission) = (Arc::clone(self.engine()), Arc::clone(&self.admission));

@@ -1,19 +1,24 @@
 //! The statements that are let in.
 //!
 //! ```text
-//! text ─tokens─► counted ─parse─► exactly one ─► SELECT | EXPLAIN [ANALYZE] SELECT | SHOW TABLES | SHOW COLUMNS | DESCRIBE
+//! text ─tokens─► counted ─parse─► exactly one ─┬► SELECT | EXPLAIN [ANALYZE] SELECT | SHOW TABLES | SHOW COLUMNS | DESCRIBE
+//!                                              └► DROP TABLE [IF EXISTS] user.name: done by hand, and SELECT 'name' planned in its place
 //! ```
 //! This is the first of two gates; the second, DataFusion's `SQLOptions`, looks at the plan.
 
+use catalog::UserTableName;
 use datafusion::sql::parser::{DFParserBuilder, ExplainStatement, Statement};
-use datafusion::sql::sqlparser::ast::{Query, Statement as Ast};
+use datafusion::sql::sqlparser::ast::{Ident, ObjectType, Query, Statement as Ast};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
+use query::namespace::{CATALOG, USER};
+
 use crate::config::TEXT_BYTES_MAX;
 use crate::error::{Error, Result};
 use crate::nested;
+use crate::user_tables::DropTable;
 
 /// How deep a statement may nest.
 const RECURSION_MAX: usize = 50;
@@ -29,6 +34,8 @@ pub struct Checked {
     pub statement: Statement,
     /// Whether it is a query, so that EXPLAIN can be put before it.
     pub is_query: bool,
+    /// The table that is to be dropped first. The statement then tells its name.
+    pub drops: Option<DropTable>,
 }
 
 /// Parses `text` and lets only reading statements through.
@@ -56,14 +63,17 @@ pub fn check(text: &str) -> Result<Checked> {
     }
     let Some(statement) = statements.pop_front() else { return Err(Error::OneStatement { found: 0 }) };
     let is_query = matches!(&statement, Statement::Statement(ast) if matches!(**ast, Ast::Query(_)));
-    match query_of(&statement) {
-        _ if !allowed(&statement) => Err(refused(&tokens)),
-        Some(query) => match nested::forbidden(query) {
+    if allowed(&statement) {
+        return match query_of(&statement).and_then(nested::forbidden) {
             Some(found) => Err(Error::Statement { statement: found.to_owned() }),
-            None => Ok(Checked { statement, is_query }),
-        },
-        None => Ok(Checked { statement, is_query }),
+            None => Ok(Checked { statement, is_query, drops: None }),
+        };
     }
+    let Some(dropping) = drops(&statement) else { return Err(refused(&tokens)) };
+    // The name is one that was checked: letters, digits, underscores.
+    let mut told = check(&format!("SELECT '{}' AS dropped", dropping.name))?;
+    told.drops = Some(dropping);
+    Ok(told)
 }
 
 /// The tokens of `text`, which is neither too long nor too deep for whoever parses it.
@@ -109,6 +119,30 @@ fn query_of(statement: &Statement) -> Option<&Query> {
         Statement::Explain(explain) => query_of(&explain.statement),
         _ => None,
     }
+}
+
+/// The table of a user that `statement` drops: exactly `DROP TABLE [IF EXISTS] user.name`, the catalog before it or not.
+fn drops(statement: &Statement) -> Option<DropTable> {
+    let Statement::Statement(ast) = statement else { return None };
+    let Ast::Drop { object_type: ObjectType::Table, if_exists, names, cascade: false, purge: false, temporary: false, .. } =
+        &**ast
+    else {
+        return None;
+    };
+    let [name] = names.as_slice() else { return None };
+    let parts: Option<Vec<String>> = name.0.iter().map(|part| part.as_ident().map(written)).collect();
+    let name = match parts?.as_slice() {
+        [schema, name] if schema == USER => name.clone(),
+        [catalog, schema, name] if catalog == CATALOG && schema == USER => name.clone(),
+        _ => return None,
+    };
+    UserTableName::parse(&name).ok()?;
+    Some(DropTable { name, if_exists: *if_exists })
+}
+
+/// The name that an identifier means: without quotes its case does not count.
+fn written(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }
 
 /// How deep the tree can be at most: operators and keywords in a row, those of the enclosing parentheses included. A comma starts
@@ -257,6 +291,14 @@ mod tests {
         check_refused("UPDATE metrics SET value = 1", "UPDATE");
         check_refused("DELETE FROM metrics", "DELETE");
         check_refused("DROP TABLE metrics", "DROP TABLE");
+        check_refused("DROP TABLE public.metrics", "DROP TABLE");
+        check_refused("DROP TABLE other.user.t", "DROP TABLE");
+        check_refused("DROP TABLE user.a, user.b", "DROP TABLE");
+        check_refused("DROP TABLE user.a CASCADE", "DROP TABLE");
+        check_refused("DROP TABLE user.\"a b\"", "DROP TABLE");
+        check_refused("DROP VIEW user.a", "DROP VIEW");
+        check_refused("DROP SCHEMA user", "DROP SCHEMA");
+        check_refused("EXPLAIN DROP TABLE user.a", "EXPLAIN DROP TABLE");
         check_refused("BEGIN", "BEGIN");
         check_refused("PREPARE p AS SELECT 1", "PREPARE");
         check_refused("EXPLAIN INSERT INTO metrics VALUES (1)", "EXPLAIN INSERT");
@@ -270,6 +312,20 @@ mod tests {
         check_refused("SELECT 1 UNION SELECT * FROM (SELECT * INTO t FROM logs)", "SELECT INTO");
         check_refused("SELECT * FROM logs FOR UPDATE", "SELECT FOR UPDATE");
         check_refused("SELECT * FROM logs TABLESAMPLE SYSTEM (10)", "TABLESAMPLE");
+    }
+
+    #[test]
+    fn tables_of_users_can_be_dropped() {
+        #[track_caller]
+        fn check_drop(text: &str, name: &str, if_exists: bool) {
+            let drops = check(text).expect(text).drops;
+            assert_eq!(drops, Some(DropTable { name: name.to_owned(), if_exists }), "{text}");
+        }
+        check_drop("DROP TABLE user.t", "t", false);
+        check_drop("drop table if exists USER.Trips;", "trips", true);
+        check_drop("drop table \"user\".\"Trips\"", "Trips", false);
+        check_drop("DROP TABLE telelake.user.t", "t", false);
+        assert_eq!(check("SELECT 1").expect("reads").drops, None);
     }
 
     #[test]

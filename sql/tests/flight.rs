@@ -373,7 +373,14 @@ async fn errors_have_codes_and_names() {
         server.client().do_put(futures::stream::iter([first])).await.expect_err("refused")
     };
     let ingest = put(&|| command(&sql::CommandStatementIngest::default())).await;
-    assert_eq!((ingest.code(), ingest.message().contains("bulk ingestion is not supported")), (Code::Unimplemented, true));
+    assert_eq!(
+        (ingest.code(), ingest.message().contains("known are create and fail")),
+        (Code::InvalidArgument, true),
+        "{ingest}"
+    );
+    let temporary = sql::CommandStatementIngest { temporary: true, ..Default::default() };
+    let temporary = put(&|| command(&temporary)).await;
+    assert_eq!((temporary.code(), temporary.message().contains("temporary tables are not")), (Code::Unimplemented, true));
     let update = put(&|| command(&sql::CommandStatementUpdate { query: "DELETE FROM logs".into(), transaction_id: None })).await;
     assert_eq!((update.code(), update.message().contains("DELETE is not allowed")), (Code::InvalidArgument, true), "{update}");
     let begin = client.do_action(Action::new("BeginTransaction", "")).await.expect_err("refused");

@@ -73,8 +73,8 @@ def test_adbc_executes(shop):
             cursor.execute("DELETE FROM logs")
         with pytest.raises(adbc_driver_manager.Error, match="nothing"):
             cursor.execute("SELECT * FROM nothing")
-        with pytest.raises(adbc_driver_manager.Error, match="bulk ingestion is not supported"):
-            cursor.adbc_ingest("mine", pa.table({"a": [1]}), mode="create")
+        with pytest.raises(adbc_driver_manager.Error, match="temporary tables are not supported"):
+            cursor.adbc_ingest("mine", pa.table({"a": [1]}), mode="create", temporary=True)
 
 
 def test_adbc_tells_what_there_is(shop):
@@ -85,7 +85,7 @@ def test_adbc_tells_what_there_is(shop):
         objects = connection.adbc_get_objects(depth="all").read_all().to_pylist()
         assert [catalog["catalog_name"] for catalog in objects] == ["telelake"]
         schemas = {s["db_schema_name"]: s["db_schema_tables"] for s in objects[0]["catalog_db_schemas"]}
-        assert set(schemas) == {"information_schema", "public", "system"}
+        assert set(schemas) == {"information_schema", "public", "system", "usage", "user"}
         tables = {t["table_name"]: {c["column_name"] for c in t["table_columns"]} for t in schemas["public"]}
         assert {"ts", "body", "labels"} <= tables["logs"] and "duration_ns" in tables["spans"]
         columns = connection.adbc_get_table_schema("metrics", db_schema_filter="public")

@@ -69,6 +69,9 @@ impl Snapshot {
                 self.cancel_delete(*id);
                 Ok(())
             }
+            Operation::ChangeUserTable { tenant, name, first, change, files } => {
+                self.change_user_table(tenant, name, *first, *change, files)
+            }
             Operation::RetentionDrop { tenant, table, before } => {
                 self.retention_drop(tenant, *table, *before);
                 Ok(())
@@ -91,7 +94,7 @@ impl Snapshot {
         }
     }
 
-    fn conflict(&self, reason: String) -> Error {
+    pub(super) fn conflict(&self, reason: String) -> Error {
         Error::Conflict { snapshot: self.id.saturating_sub(1), reason }
     }
 
@@ -130,7 +133,7 @@ impl Snapshot {
         Ok(())
     }
 
-    fn add_file(&mut self, file: Arc<FileEntry>, added: SnapshotId) -> Result<()> {
+    pub(super) fn add_file(&mut self, file: Arc<FileEntry>, added: SnapshotId) -> Result<()> {
         if minted_at(file.id) < self.floor {
             return Err(Error::Condemned { file: file.id, floor: self.floor });
         }
@@ -215,7 +218,7 @@ impl Snapshot {
     }
 
     /// Takes the live ones among `ids` out of their leaf and remembers their deaths. Returns how many there were.
-    fn kill(&mut self, tenant: &TenantId, table: Table, day: i32, ids: &[FileId]) -> usize {
+    pub(super) fn kill(&mut self, tenant: &TenantId, table: Table, day: i32, ids: &[FileId]) -> usize {
         let live = |ids: &[FileId], leaf: &Leaf| ids.iter().any(|id| leaf.find(*id).is_some());
         if !self.leaf(tenant, table, day).is_some_and(|leaf| live(ids, leaf)) {
             return 0;

@@ -20,8 +20,8 @@ use crate::time::Timestamp;
 
 /// The newest body version that this build reads; the one it writes. Version 2 has [`Operation::RaiseFloor`], version 3
 /// [`Operation::ForgetDeletes`], [`Operation::CleanFiles`] and compactions that apply deletes, version 4 [`Operation::CancelDelete`] and
-/// compactions that say which deletes they applied.
-pub(super) const VERSION: u32 = 4;
+/// compactions that say which deletes they applied, version 5 the query log's table and [`Operation::ChangeUserTable`].
+pub(super) const VERSION: u32 = 5;
 /// Longest body that is read.
 const BODY_BYTES_MAX: usize = 256 << 20;
 const HEADER: usize = 20;
@@ -142,8 +142,9 @@ pub(super) mod tests {
 
     use super::*;
     use crate::manifest::testing::{START, file, tenant};
-    use crate::manifest::{FileId, leaf_file};
+    use crate::manifest::{FileId, TableChange, leaf_file};
     use crate::table::Table;
+    use crate::user_table::UserTableName;
 
     /// The frame with another version and the right checksum.
     pub(in crate::manifest) fn with_version(frame: &[u8], version: u32) -> Vec<u8> {
@@ -181,12 +182,19 @@ pub(super) mod tests {
             Operation::DeletePredicate {
                 id: uuid(4),
                 tenant: tenant.clone(),
-                signal: table.signal(),
+                signal: table.signal().unwrap_or(crate::table::Signal::Metrics),
                 predicate: text.to_owned(),
                 start: Timestamp::MIN,
                 end: Timestamp::from_nanos(at),
             },
-            Operation::RetentionDrop { tenant, table, before: START },
+            Operation::RetentionDrop { tenant: tenant.clone(), table, before: START },
+            Operation::ChangeUserTable {
+                tenant,
+                name: UserTableName::parse("mine").expect("a name"),
+                first: (at % 2 == 0).then_some(uuid(1)),
+                change: if at % 3 == 0 { TableChange::Append } else { TableChange::Replace },
+                files: vec![file(uuid(2), Table::User, 0)],
+            },
             Operation::SchemaChange { version: at as u32 },
             Operation::RaiseFloor { minted_before: Timestamp::from_nanos(at) },
             Operation::ForgetFiles { ids: vec![uuid(5), uuid(6)] },

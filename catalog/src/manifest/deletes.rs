@@ -40,7 +40,7 @@ pub struct DeletePredicate {
 impl DeletePredicate {
     /// Whether rows of `table` can be meant: facts, and the dictionary of what they are selected by.
     pub fn concerns(&self, table: Table) -> bool {
-        table.signal() == self.signal && !matches!(table, Table::Metadata | Table::Resources)
+        table.signal() == Some(self.signal) && !matches!(table, Table::Metadata | Table::Resources)
     }
 
     /// Whether it can hide rows of `file`, which came with snapshot `added`. Manifest statistics decide: it need not.

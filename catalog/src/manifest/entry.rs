@@ -5,9 +5,11 @@ use uuid::Uuid;
 
 use super::file::{FileEntry, FileId};
 use super::snapshot::SnapshotId;
+use super::users::TableChange;
 use crate::table::{Signal, Table};
 use crate::tenant::TenantId;
 use crate::time::Timestamp;
+use crate::user_table::UserTableName;
 
 /// The identity of a process's write-ahead log. Kept beside the log; a new log is a new writer.
 pub type WriterId = Uuid;
@@ -122,6 +124,20 @@ pub enum Operation {
     CancelDelete {
         /// The predicate.
         id: Uuid,
+    },
+    /// A table that users made, or are making, gets `files`. Refused (conflict) unless `first` is the oldest live file that it has;
+    /// `None`: it has none, there is no such table yet. Since version 5.
+    ChangeUserTable {
+        /// Owner.
+        tenant: TenantId,
+        /// The table.
+        name: UserTableName,
+        /// Its oldest file.
+        first: Option<FileId>,
+        /// What becomes of the files that it has.
+        change: TableChange,
+        /// What comes.
+        files: Vec<FileEntry>,
     },
     /// Files of `table` whose rows all lie before `before` die.
     RetentionDrop {

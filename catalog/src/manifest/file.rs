@@ -52,7 +52,7 @@ pub struct FileEntry {
     /// Times of the first and the last row.
     pub time: TimeRange,
     /// Smallest and largest value of the first text column of the sort order (metric, service), cut to 64 bytes: the upper bound is
-    /// cut upwards, so both bounds hold. `None` where the first sort column is no text.
+    /// cut upwards, so both bounds hold. `None` where the first sort column is no text. Of users' tables the table's name, twice.
     pub key_range: Option<(String, String)>,
     /// Smallest and largest sid, stream id or resource id; for spans the first 8 bytes of the trace id, big endian, sign bit flipped.
     pub id_range: Option<(i64, i64)>,

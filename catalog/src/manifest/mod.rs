@@ -45,6 +45,7 @@ mod log;
 mod pin;
 mod probe;
 mod snapshot;
+mod users;
 
 #[cfg(test)]
 mod delete_tests;
@@ -67,3 +68,4 @@ pub use gc::{Expired, OrphanRule};
 pub use leaf::Leaf;
 pub use pin::PinnedSnapshot;
 pub use snapshot::{Snapshot, SnapshotId};
+pub use users::TableChange;

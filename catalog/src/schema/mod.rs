@@ -15,6 +15,7 @@ mod logs;
 mod metrics;
 mod sort;
 mod traces;
+mod usage;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -32,18 +33,20 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// The Arrow metadata key under which `parquet` reads and writes field ids.
 pub const FIELD_ID_KEY: &str = "PARQUET:field_id";
 
-/// The schema of the rows of `table`, as they travel through the process.
+/// The schema of the rows of `table`, as they travel through the process. No columns for tables of users, whose files have their own.
 pub fn rows(table: Table) -> SchemaRef {
-    static SCHEMAS: LazyLock<HashMap<Table, SchemaRef>> =
-        LazyLock::new(|| Table::ALL.into_iter().map(|t| (t, Arc::new(Schema::new(row_fields(t))))).collect());
+    static SCHEMAS: LazyLock<HashMap<Table, SchemaRef>> = LazyLock::new(|| schemas(row_fields));
     Arc::clone(&SCHEMAS[&table])
 }
 
 /// The schema of the Parquet files of `table`.
 pub fn stored(table: Table) -> SchemaRef {
-    static SCHEMAS: LazyLock<HashMap<Table, SchemaRef>> =
-        LazyLock::new(|| Table::ALL.into_iter().map(|t| (t, Arc::new(Schema::new(stored_fields(t))))).collect());
+    static SCHEMAS: LazyLock<HashMap<Table, SchemaRef>> = LazyLock::new(|| schemas(stored_fields));
     Arc::clone(&SCHEMAS[&table])
+}
+
+fn schemas(fields: fn(Table) -> Vec<Field>) -> HashMap<Table, SchemaRef> {
+    Table::ALL.into_iter().chain([Table::User]).map(|table| (table, Arc::new(Schema::new(fields(table))))).collect()
 }
 
 fn row_fields(table: Table) -> Vec<Field> {
@@ -57,6 +60,9 @@ fn row_fields(table: Table) -> Vec<Field> {
         Table::Streams => logs::streams(),
         Table::Spans => traces::spans(),
         Table::Resources => traces::resources(),
+        Table::QueryLog => usage::query_log(),
+        // The columns are the file's own.
+        Table::User => Vec::new(),
     }
 }
 

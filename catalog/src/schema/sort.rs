@@ -2,7 +2,7 @@
 
 use crate::table::Table;
 
-/// The columns by which every file of `table` is sorted, ascending, nulls first.
+/// The columns by which every file of `table` is sorted, ascending, nulls first. Tables of users are not sorted.
 pub fn sort_columns(table: Table) -> &'static [&'static str] {
     match table {
         Table::Samples | Table::Histograms | Table::Exemplars => &["metric", "sid", "ts"],
@@ -12,6 +12,8 @@ pub fn sort_columns(table: Table) -> &'static [&'static str] {
         Table::Streams => &["service", "stream_id", "ts"],
         Table::Spans => &["trace_id", "ts"],
         Table::Resources => &["resource_id", "ts"],
+        Table::QueryLog => &["language", "ts"],
+        Table::User => &[],
     }
 }
 

@@ -9,7 +9,7 @@ use query::traceql::Error;
 use serde_json::json;
 use tonic::{Code, Status};
 
-use crate::status;
+use crate::{asked, status};
 
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,7 @@ impl ApiError {
 
     /// In the envelope of the first API.
     pub(super) fn v1(self) -> Response {
+        asked::failed(self.status, &self.message);
         let body = json!({
             "data": null, "total": 0, "limit": 0, "offset": 0,
             "errors": [{ "code": self.status.as_u16(), "msg": self.message }],
@@ -57,6 +58,7 @@ impl ApiError {
 
     /// In the envelope of the third.
     pub(super) fn v3(self) -> Response {
+        asked::failed(self.status, &self.message);
         let body = json!({ "error": { "httpCode": self.status.as_u16(), "message": self.message } });
         (self.status, Json(body)).into_response()
     }

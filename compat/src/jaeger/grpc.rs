@@ -26,7 +26,7 @@ use super::message::{
 };
 use super::model::{RefType, Tag, TagValue, logs, process_tags, references, service, span_tags};
 use super::query::{DEFAULT_LIMIT, TraceQuery};
-use super::{Api, DAY_NS, lookups, summary};
+use super::{Api, DAY_NS, lookups, summary, watch};
 use crate::found;
 use crate::grpc::{served, served_once};
 use crate::otlp::group;
@@ -45,15 +45,16 @@ type Messages<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 pub(super) fn routes(api: Arc<Api>) -> Router {
     const V3: &str = "/jaeger.api_v3.QueryService";
     const V2: &str = "/jaeger.api_v2.QueryService";
+    let watch = watch(&api, "jaeger-grpc");
     Router::new()
-        .route(&format!("{V3}/GetTrace"), post(v3_trace))
-        .route(&format!("{V3}/FindTraces"), post(v3_find))
-        .route(&format!("{V3}/FindTraceSummaries"), post(v3_summaries))
+        .route(&format!("{V3}/GetTrace"), watch.over("v3_GetTrace", post(v3_trace)))
+        .route(&format!("{V3}/FindTraces"), watch.over("v3_FindTraces", post(v3_find)))
+        .route(&format!("{V3}/FindTraceSummaries"), watch.over("v3_FindTraceSummaries", post(v3_summaries)))
         .route(&format!("{V3}/GetServices"), post(services))
         .route(&format!("{V3}/GetOperations"), post(v3_operations))
         .route(&format!("{V3}/GetDependencies"), post(v3_dependencies))
-        .route(&format!("{V2}/GetTrace"), post(v2_trace))
-        .route(&format!("{V2}/FindTraces"), post(v2_find))
+        .route(&format!("{V2}/GetTrace"), watch.over("v2_GetTrace", post(v2_trace)))
+        .route(&format!("{V2}/FindTraces"), watch.over("v2_FindTraces", post(v2_find)))
         .route(&format!("{V2}/GetServices"), post(services))
         .route(&format!("{V2}/GetOperations"), post(v2_operations))
         .route(&format!("{V2}/GetDependencies"), post(v2_dependencies))

@@ -34,6 +34,7 @@ mod v3;
 use std::sync::Arc;
 
 use ::query::traceql::TraceqlEngine;
+use ::query::usage::Language;
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::{MethodRouter, any, get};
@@ -41,6 +42,7 @@ use catalog::Env;
 use http::StatusCode;
 
 use self::error::ApiError;
+use crate::asked::Watch;
 use crate::{compress, cors};
 
 /// Nanoseconds of a day.
@@ -66,36 +68,44 @@ impl Api {
 
 /// All routes, for a listener of Jaeger's. The tenant is a [`catalog::TenantId`] among the request's extensions.
 pub fn router(api: Arc<Api>) -> Router {
-    let below = |prefix: &str| Router::new().nest(prefix, routes());
-    let own = routes().merge(below("/jaeger")).merge(below("/jaeger/ui")).route("/", get(home)).fallback(not_found);
+    let watch = watch(&api, "jaeger");
+    let below = |prefix: &str| Router::new().nest(prefix, routes(&watch));
+    let own = routes(&watch).merge(below("/jaeger")).merge(below("/jaeger/ui")).route("/", get(home)).fallback(not_found);
     served(own, Arc::clone(&api)).merge(grpc::routes(api))
 }
 
 /// The routes over HTTP, for a listener where they stand below a prefix.
 pub fn nested(api: Arc<Api>) -> Router {
-    served(routes().merge(Router::new().nest("/ui", routes())).fallback(not_found), api)
+    let watch = watch(&api, "jaeger");
+    served(routes(&watch).merge(Router::new().nest("/ui", routes(&watch))).fallback(not_found), api)
+}
+
+/// Notes queries that come by `way`.
+fn watch(api: &Api, way: &'static str) -> Watch {
+    Watch::new(api.engine.engine(), Language::Traceql, way)
 }
 
 fn served(routes: Router<Arc<Api>>, api: Arc<Api>) -> Router {
     routes.layer(from_fn(compress::compress)).layer(from_fn(cors::allow)).with_state(api)
 }
 
-fn routes() -> Router<Arc<Api>> {
+fn routes(watch: &Watch) -> Router<Arc<Api>> {
     let either = |handler: MethodRouter<Arc<Api>>| handler.options(no_content);
+    let query = |endpoint, handler| watch.over(endpoint, either(handler));
     Router::new()
         .route("/api/services", either(get(v1::services)))
         .route("/api/services/{service}/operations", either(get(v1::operation_names)))
         .route("/api/operations", either(get(v1::operations)))
-        .route("/api/traces", either(get(v1::traces)))
-        .route("/api/traces/{id}", either(get(v1::trace)))
+        .route("/api/traces", query("traces", get(v1::traces)))
+        .route("/api/traces/{id}", query("trace", get(v1::trace)))
         .route("/api/dependencies", either(get(v1::dependencies)))
         .route("/api/metrics/{*rest}", any(v1::not_there))
         .route("/api/archive/{id}", any(v1::not_there))
         .route("/api/v3/services", either(get(v3::services)))
         .route("/api/v3/operations", either(get(v3::operations)))
-        .route("/api/v3/traces", either(get(v3::traces).post(v3::traces)))
-        .route("/api/v3/traces/{id}", either(get(v3::trace)))
-        .route("/api/v3/trace-summaries", either(get(v3::summaries).post(v3::summaries)))
+        .route("/api/v3/traces", query("v3_traces", get(v3::traces).post(v3::traces)))
+        .route("/api/v3/traces/{id}", query("v3_trace", get(v3::trace)))
+        .route("/api/v3/trace-summaries", query("v3_trace_summaries", get(v3::summaries).post(v3::summaries)))
         .route("/api/v3/dependencies", either(get(v3::dependencies)))
 }
 

@@ -7,7 +7,7 @@ use http::StatusCode;
 use logql::parse::ParseError;
 
 use crate::form::FormError;
-use crate::status;
+use crate::{asked, status};
 
 /// An answer that says what went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,7 @@ impl From<FormError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        asked::failed(self.status, &self.message);
         status::plain(self.status, self.message)
     }
 }

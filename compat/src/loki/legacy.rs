@@ -25,18 +25,19 @@ use super::query::range_query;
 use super::result::JSON;
 use super::series::streams;
 use super::{Api, series, stats, tail};
+use crate::asked::Watch;
 use crate::json::write_text;
 use crate::pieces::{Array, Data, body};
 use crate::time::format_rfc3339;
 
 /// The routes.
-pub(super) fn routes() -> Router<Arc<Api>> {
+pub(super) fn routes(watch: &Watch) -> Router<Arc<Api>> {
     Router::new()
-        .route("/api/prom/query", get(query).post(query))
+        .route("/api/prom/query", watch.over("legacy_query", get(query).post(query)))
         .route("/api/prom/label", get(labels).post(labels))
         .route("/api/prom/label/{name}/values", get(values).post(values))
         .route("/api/prom/series", get(series::series).post(series::series))
-        .route("/api/prom/tail", any(tail::legacy))
+        .route("/api/prom/tail", watch.over("legacy_tail", any(tail::legacy)))
 }
 
 async fn query(

@@ -46,6 +46,7 @@ mod vectors;
 use std::sync::Arc;
 
 use ::query::logql::LogqlEngine;
+use ::query::usage::Language;
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::{MethodRouter, any, get, post};
@@ -53,6 +54,7 @@ use catalog::Env;
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
+use crate::asked::Watch;
 use crate::{compress, cors};
 
 pub use status::{LOKI_VERSION, LokiFacts, PushLimits};
@@ -90,24 +92,32 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/services", get(status::services))
         .route("/log_level", get(status::log_level).post(status::set_log_level))
         .route("/", get(home));
-    let routes = routes().merge(legacy::routes()).merge(own).method_not_allowed_fallback(wrong_method).fallback(not_found);
+    let watch = watch(&api);
+    let routes =
+        routes(&watch).merge(legacy::routes(&watch)).merge(own).method_not_allowed_fallback(wrong_method).fallback(not_found);
     served(routes, api)
 }
 
 /// The routes below `/loki`, for a listener where other dialects have the other paths.
 pub fn prefixed(api: Arc<Api>) -> Router {
-    served(routes(), api)
+    served(routes(&watch(&api)), api)
+}
+
+/// Notes queries.
+fn watch(api: &Api) -> Watch {
+    Watch::new(api.engine.engine(), Language::Logql, "loki")
 }
 
 fn served(routes: Router<Arc<Api>>, api: Arc<Api>) -> Router {
     routes.layer(from_fn(compress::compress)).layer(from_fn(cors::allow)).with_state(api)
 }
 
-fn routes() -> Router<Arc<Api>> {
+fn routes(watch: &Watch) -> Router<Arc<Api>> {
     let either = |handler: MethodRouter<Arc<Api>>| handler.options(no_content);
+    let query = |endpoint, handler| watch.over(endpoint, either(handler));
     Router::new()
-        .route("/loki/api/v1/query", either(get(query::instant).post(query::instant)))
-        .route("/loki/api/v1/query_range", either(get(query::range).post(query::range)))
+        .route("/loki/api/v1/query", query("query", get(query::instant).post(query::instant)))
+        .route("/loki/api/v1/query_range", query("query_range", get(query::range).post(query::range)))
         .route("/loki/api/v1/labels", either(get(series::labels).post(series::labels)))
         .route("/loki/api/v1/label", either(get(series::labels).post(series::labels)))
         .route("/loki/api/v1/label/{name}/values", either(get(series::values).post(series::values)))
@@ -119,7 +129,7 @@ fn routes() -> Router<Arc<Api>> {
         .route("/loki/api/v1/detected_fields", either(get(detected::fields).post(detected::fields)))
         .route("/loki/api/v1/detected_field/{name}/values", either(get(detected::values).post(detected::values)))
         .route("/loki/api/v1/patterns", either(get(patterns::patterns).post(patterns::patterns)))
-        .route("/loki/api/v1/tail", any(tail::tail))
+        .route("/loki/api/v1/tail", watch.over("tail", any(tail::tail)))
         .route("/loki/api/v1/format_query", either(get(format_query::format_query).post(format_query::format_query)))
         .route("/loki/api/v1/delete", either(post(delete::add).put(delete::add).get(delete::list).delete(delete::cancel)))
         .route("/loki/api/v1/rules", either(get(rules::groups)))

@@ -7,6 +7,7 @@ use axum::extract::{FromRequest, Request};
 use gosyntax::quote::quote;
 use logql::units::{parse_float, parse_prometheus_duration};
 use query::logql::{Direction, TimeNs, VolumeBy};
+use query::usage::note;
 
 use super::error::ApiError;
 use crate::form::{Form, atoi};
@@ -40,7 +41,9 @@ impl<S: Send + Sync> FromRequest<S> for Params {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        Self::new(Form::of(request).await?)
+        let form = Form::of(request).await?;
+        note(|row| row.set_text(form.get("query")));
+        Self::new(form)
     }
 }
 

@@ -5,9 +5,11 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use catalog::ErrorKind;
 use http::{HeaderValue, StatusCode, header};
+use query::usage::{Outcome, note};
 use serde::Serialize;
 
 use super::admin::AdminError;
+use crate::asked;
 
 /// What kind of error it is, for clients that branch on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +134,18 @@ struct Body<'a> {
     error: &'a str,
 }
 
+/// An error as text, of federation and remote read.
+pub(super) fn plain(status: StatusCode, message: &str) -> (StatusCode, String) {
+    asked::failed(status, message);
+    (status, format!("{message}\n"))
+}
+
 impl ApiError {
+    /// The error as text.
+    pub(super) fn plain(&self) -> (StatusCode, String) {
+        plain(self.status(), &self.message)
+    }
+
     /// The status of the answer.
     pub(super) fn status(&self) -> StatusCode {
         self.status.unwrap_or_else(|| self.kind.status())
@@ -142,6 +155,11 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
+        asked::failed(status, &self.message);
+        if self.kind == ErrorType::Timeout {
+            // Its status says less than that.
+            note(|row| row.outcome = Some(Outcome::Timeout));
+        }
         let body = Body { status: "error", error_type: self.kind.word(), error: &self.message };
         let mut response = (status, Json(body)).into_response();
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {

@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use axum::extract::{FromRequest, Request};
 use promql::parse::duration_or_seconds;
+use query::usage::note;
 
 use super::error::ApiError;
 use crate::form::{self, FORM_BYTES_MAX, FormError};
@@ -26,10 +27,12 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        form::Form::of(request).await.map(Self).map_err(|error| match error {
+        let form = form::Form::of(request).await.map_err(|error| match error {
             FormError::TooLarge => ApiError::body_too_large(FORM_BYTES_MAX),
             FormError::TooMany => ApiError::bad_data(error.to_string()),
-        })
+        })?;
+        note(|row| row.set_text(form.get("query")));
+        Ok(Self(form))
     }
 }
 

@@ -49,6 +49,7 @@ mod tsdb;
 use std::sync::Arc;
 
 use ::query::promql::PromqlEngine;
+use ::query::usage::Language;
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::{MethodRouter, get, post};
@@ -57,6 +58,7 @@ use http::StatusCode;
 use promql::ast::Expr;
 use promql::parse::{self, ParseError, ParseOptions};
 
+use crate::asked::Watch;
 use crate::{compress, cors};
 
 pub use admin::{AdminError, Administration, Head};
@@ -97,10 +99,12 @@ impl Api {
 /// The routes. The tenant is a [`catalog::TenantId`] among the request's extensions.
 pub fn router(api: Arc<Api>) -> Router {
     let either = |handler: MethodRouter<Arc<Api>>| handler.options(no_content);
+    let watch = Watch::new(api.engine.engine(), Language::Promql, "prometheus");
+    let query = |endpoint, handler| watch.over(endpoint, either(handler));
     let routes = Router::new()
-        .route("/api/v1/query", either(get(query::instant).post(query::instant)))
-        .route("/api/v1/query_range", either(get(query::range).post(query::range)))
-        .route("/api/v1/query_exemplars", either(get(exemplars::exemplars).post(exemplars::exemplars)))
+        .route("/api/v1/query", query("query", get(query::instant).post(query::instant)))
+        .route("/api/v1/query_range", query("query_range", get(query::range).post(query::range)))
+        .route("/api/v1/query_exemplars", query("query_exemplars", get(exemplars::exemplars).post(exemplars::exemplars)))
         .route("/api/v1/format_query", either(get(parse_query::format_query).post(parse_query::format_query)))
         .route("/api/v1/parse_query", either(get(parse_query::parse_query).post(parse_query::parse_query)))
         .route("/api/v1/series", either(get(series::series).post(series::series)))
@@ -130,8 +134,8 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/admin/tsdb/delete_series", either(post(admin::delete_series).put(admin::delete_series)))
         .route("/api/v1/admin/tsdb/clean_tombstones", either(post(admin::clean_tombstones).put(admin::clean_tombstones)))
         .route("/api/v1/admin/tsdb/snapshot", either(post(admin::snapshot).put(admin::snapshot)))
-        .route("/api/v1/read", post(read::read))
-        .route("/federate", get(federate::federate))
+        .route("/api/v1/read", watch.over("read", post(read::read)))
+        .route("/federate", watch.over("federate", get(federate::federate)))
         .route("/-/reload", post(lifecycle::forbidden).put(lifecycle::forbidden).get(lifecycle::wrong_method))
         .route("/-/quit", post(lifecycle::forbidden).put(lifecycle::forbidden).get(lifecycle::wrong_method))
         .route("/", get(lifecycle::home))

@@ -8,7 +8,7 @@ use query::traceql::Error;
 use tonic::{Code, Status};
 
 use crate::form::FormError;
-use crate::status;
+use crate::{asked, status};
 
 /// An answer that says what went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +77,7 @@ impl From<FormError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        asked::failed(self.status, &self.message);
         status::plain(self.status, self.message)
     }
 }

@@ -27,7 +27,7 @@ use super::message::{
     SearchTagsResponse, SearchTagsV2Response, TimeSeries, TraceSearchMetadata,
 };
 use super::stream::{Part, packets, parts};
-use super::{metrics, search, tags};
+use super::{metrics, search, tags, watch};
 use crate::grpc::served;
 
 /// The messages of an answer.
@@ -36,14 +36,15 @@ type Messages<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 /// The routes of the service.
 pub(super) fn routes(api: Arc<Api>) -> Router {
     const SERVICE: &str = "/tempopb.StreamingQuerier";
+    let watch = watch(&api, "tempo-grpc");
     Router::new()
-        .route(&format!("{SERVICE}/Search"), post(serve_search))
+        .route(&format!("{SERVICE}/Search"), watch.over("Search", post(serve_search)))
         .route(&format!("{SERVICE}/SearchTags"), post(serve_names))
         .route(&format!("{SERVICE}/SearchTagsV2"), post(serve_scoped_names))
         .route(&format!("{SERVICE}/SearchTagValues"), post(serve_values))
         .route(&format!("{SERVICE}/SearchTagValuesV2"), post(serve_typed_values))
-        .route(&format!("{SERVICE}/MetricsQueryRange"), post(serve_range))
-        .route(&format!("{SERVICE}/MetricsQueryInstant"), post(serve_instant))
+        .route(&format!("{SERVICE}/MetricsQueryRange"), watch.over("MetricsQueryRange", post(serve_range)))
+        .route(&format!("{SERVICE}/MetricsQueryInstant"), watch.over("MetricsQueryInstant", post(serve_instant)))
         .with_state(api)
 }
 

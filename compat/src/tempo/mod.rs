@@ -43,12 +43,14 @@ mod trace;
 use std::sync::Arc;
 
 use ::query::traceql::TraceqlEngine;
+use ::query::usage::Language;
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::{MethodRouter, get};
 use catalog::Env;
 use http::StatusCode;
 
+use crate::asked::Watch;
 use crate::{compress, cors};
 
 pub use status::TEMPO_VERSION;
@@ -75,31 +77,37 @@ impl Api {
 
 /// All routes, for a listener of Tempo's. The tenant is a [`catalog::TenantId`] among the request's extensions.
 pub fn router(api: Arc<Api>) -> Router {
-    let own = routes().route("/", get(home)).method_not_allowed_fallback(wrong_method).fallback(not_found);
+    let own = routes(&watch(&api, "tempo")).route("/", get(home)).method_not_allowed_fallback(wrong_method).fallback(not_found);
     served(own, Arc::clone(&api)).merge(grpc::routes(api))
 }
 
 /// The routes over HTTP, for a listener where they stand below a prefix.
 pub fn nested(api: Arc<Api>) -> Router {
-    served(routes().fallback(not_found), api)
+    served(routes(&watch(&api, "tempo")).fallback(not_found), api)
+}
+
+/// Notes queries that come by `way`.
+fn watch(api: &Api, way: &'static str) -> Watch {
+    Watch::new(api.engine.engine(), Language::Traceql, way)
 }
 
 fn served(routes: Router<Arc<Api>>, api: Arc<Api>) -> Router {
     routes.layer(from_fn(compress::compress)).layer(from_fn(cors::allow)).with_state(api)
 }
 
-fn routes() -> Router<Arc<Api>> {
+fn routes(watch: &Watch) -> Router<Arc<Api>> {
     let either = |handler: MethodRouter<Arc<Api>>| handler.options(no_content);
+    let query = |endpoint, handler| watch.over(endpoint, either(handler));
     Router::new()
-        .route("/api/traces/{id}", either(get(trace::v1).post(trace::v1)))
-        .route("/api/v2/traces/{id}", either(get(trace::v2).post(trace::v2)))
-        .route("/api/search", either(get(search::search).post(search::search)))
+        .route("/api/traces/{id}", query("trace", get(trace::v1).post(trace::v1)))
+        .route("/api/v2/traces/{id}", query("trace_v2", get(trace::v2).post(trace::v2)))
+        .route("/api/search", query("search", get(search::search).post(search::search)))
         .route("/api/search/tags", either(get(tags::names).post(tags::names)))
         .route("/api/v2/search/tags", either(get(tags::scoped_names).post(tags::scoped_names)))
         .route("/api/search/tag/{*rest}", either(get(tags::values).post(tags::values)))
         .route("/api/v2/search/tag/{*rest}", either(get(tags::typed_values).post(tags::typed_values)))
-        .route("/api/metrics/query_range", either(get(metrics::range).post(metrics::range)))
-        .route("/api/metrics/query", either(get(metrics::instant).post(metrics::instant)))
+        .route("/api/metrics/query_range", query("query_range", get(metrics::range).post(metrics::range)))
+        .route("/api/metrics/query", query("query", get(metrics::instant).post(metrics::instant)))
         .route("/api/echo", get(status::echo))
         .route("/api/status/buildinfo", either(get(status::build_info)))
         .route(

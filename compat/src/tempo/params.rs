@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, Request};
 use gosyntax::quote::quote;
 use logql::units::{parse_go_duration, parse_prometheus_duration};
 use query::traceql::Window;
+use query::usage::note;
 
 use super::error::ApiError;
 use crate::form::Form;
@@ -26,7 +27,9 @@ impl<S: Send + Sync> FromRequest<S> for Params {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         // What cannot be read is not there, as in Go's `url.Query()`.
-        Ok(Self(Form::of(request).await?))
+        let params = Self(Form::of(request).await?);
+        note(|row| row.set_text(params.metrics_query()));
+        Ok(params)
     }
 }
 

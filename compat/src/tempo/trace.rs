@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use catalog::TenantId;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use query::traceql::{Trace, TraceId, TracePart, TracesRequest, Window};
+use query::usage::note;
 
 use super::Api;
 use super::error::ApiError;
@@ -109,6 +110,7 @@ fn v2_response(trace: Trace, lacks: Option<String>, as_protobuf: bool) -> Respon
 
 /// Which trace is asked for, and where to look first.
 fn asked(id: &str, params: &Params) -> Result<(TraceId, Option<Window>), ApiError> {
+    note(|row| row.set_text(id));
     Ok((trace_id(id).map_err(ApiError::bad_request)?, hint(params)?))
 }
 

@@ -21,6 +21,7 @@ mod span;
 use std::sync::Arc;
 
 use ::query::traceql::{Error, TagScope, TagValues, TagValuesRequest, TagsRequest, TraceId, TraceqlEngine};
+use ::query::usage::Language;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
@@ -31,11 +32,12 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use traceql::ast::Scope;
 
+use crate::asked::Watch;
 use crate::form::Form;
 use crate::pieces::{Data, body};
 use crate::spanql::{all, attribute, equal, filter, text};
 use crate::tempo::trace_id;
-use crate::{compress, cors, found, status};
+use crate::{asked, compress, cors, found, status};
 use span::{List, Lists};
 
 /// Names, or values of a tag.
@@ -62,26 +64,32 @@ impl Api {
 
 /// All routes, for a listener of Zipkin's. The tenant is a [`catalog::TenantId`] among the request's extensions.
 pub fn router(api: Arc<Api>) -> Router {
-    served(routes().merge(Router::new().nest("/zipkin", routes())), api)
+    let watch = watch(&api);
+    served(routes(&watch).merge(Router::new().nest("/zipkin", routes(&watch))), api)
 }
 
 /// The routes below `/zipkin`, for a listener where other dialects have the other paths.
 pub fn prefixed(api: Arc<Api>) -> Router {
-    served(Router::new().nest("/zipkin", routes()), api)
+    served(Router::new().nest("/zipkin", routes(&watch(&api))), api)
+}
+
+/// Notes queries.
+fn watch(api: &Api) -> Watch {
+    Watch::new(api.engine.engine(), Language::Traceql, "zipkin")
 }
 
 fn served(routes: Router<Arc<Api>>, api: Arc<Api>) -> Router {
     routes.layer(from_fn(compress::compress)).layer(from_fn(cors::allow)).with_state(api)
 }
 
-fn routes() -> Router<Arc<Api>> {
+fn routes(watch: &Watch) -> Router<Arc<Api>> {
     Router::new()
         .route("/api/v2/services", get(services))
         .route("/api/v2/spans", get(span_names))
         .route("/api/v2/remoteServices", get(remote_services))
-        .route("/api/v2/traces", get(traces))
-        .route("/api/v2/trace/{id}", get(trace))
-        .route("/api/v2/traceMany", get(trace_many))
+        .route("/api/v2/traces", watch.over("traces", get(traces)))
+        .route("/api/v2/trace/{id}", watch.over("trace", get(trace)))
+        .route("/api/v2/traceMany", watch.over("traceMany", get(trace_many)))
         .route("/api/v2/dependencies", get(dependencies))
         .route("/api/v2/autocompleteKeys", get(keys))
         .route("/api/v2/autocompleteValues", get(values))
@@ -113,6 +121,7 @@ impl From<Error> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
+        asked::failed(self.0, &self.1);
         let plain = (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         (self.0, [plain], self.1).into_response()
     }

@@ -51,7 +51,7 @@ impl Rule {
         match table {
             Table::Samples | Table::Histograms => Self::NewestOfKey,
             Table::Spans => Self::NewestSpan,
-            Table::Logs | Table::Exemplars => Self::Identical,
+            Table::Logs | Table::Exemplars | Table::QueryLog | Table::User => Self::Identical,
             Table::Series | Table::Streams | Table::Resources => Self::FirstOfGroup,
             Table::Metadata => Self::FirstOfContent,
         }

@@ -71,7 +71,8 @@ pub fn recency(file: &FileEntry) -> (std::cmp::Reverse<Level>, FileId) {
 /// Costs O(live files).
 pub fn pick(snapshot: &Snapshot, now: Timestamp, config: &CompactConfig, mode: Mode) -> Vec<Plan> {
     let mut plans = Vec::new();
-    for (tenant, table, day, leaf) in snapshot.leaves() {
+    // Files of users' tables are not sorted: there is nothing to merge.
+    for (tenant, table, day, leaf) in snapshot.leaves().filter(|(_, table, ..)| *table != Table::User) {
         let picker = Picker { tenant, table, snapshot: snapshot.id(), now, config, mode };
         let hiding = Hiding::of(snapshot, tenant, table, day, leaf);
         let mut of_leaf: Vec<Plan> = Vec::new();

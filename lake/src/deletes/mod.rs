@@ -210,7 +210,7 @@ pub const fn dictionary_of(table: Table) -> Option<Table> {
     match table {
         Table::Samples | Table::Histograms | Table::Exemplars | Table::Series => Some(Table::Series),
         Table::Logs | Table::Streams => Some(Table::Streams),
-        Table::Metadata | Table::Spans | Table::Resources => None,
+        Table::Metadata | Table::Spans | Table::Resources | Table::QueryLog | Table::User => None,
     }
 }
 

@@ -20,6 +20,7 @@ mod passing;
 mod prune;
 mod stream;
 pub mod texts;
+mod user;
 
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub use outline::RowGroup;
 pub(crate) use outline::outline;
 pub(crate) use passing::{candidates, passing};
 pub use prune::file_may_match;
+pub use user::UserScan;
+pub(crate) use user::scan_user;
 
 use crate::cache::{Caches, Reuse};
 use crate::error::Result;

@@ -136,7 +136,7 @@ fn id_column(table: Table) -> Option<&'static str> {
         Table::Logs | Table::Streams => Some("stream_id"),
         Table::Spans => Some("trace_id"),
         Table::Resources => Some("resource_id"),
-        Table::Metadata => None,
+        Table::Metadata | Table::QueryLog | Table::User => None,
     }
 }
 

@@ -8,16 +8,15 @@ use arrow::error::ArrowError;
 use catalog::manifest::IndexSection;
 use catalog::schema::stored;
 use catalog::{Level, Table, TimeRange};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 
 use super::layout;
+use super::paged::{Finished, PagedWriter};
 use super::time;
 use crate::coding::RowEncoder;
 use crate::index::IndexBuilder;
-use crate::pages::PageNotes;
 use crate::promoted::{NOTE_KEY, Promoting};
 
 /// Rows that go to the Parquet writer at once.
@@ -40,13 +39,11 @@ struct RowStatistics {
 /// Encodes one file.
 pub(super) struct FileEncoder {
     table: Table,
-    writer: ArrowWriter<Vec<u8>>,
+    writer: PagedWriter,
     rows: RowEncoder,
     promoting: Option<Promoting>,
     index: IndexBuilder,
     statistics: RowStatistics,
-    crc: crc32fast::Hasher,
-    pages: PageNotes,
     rows_in_group: usize,
 }
 
@@ -86,16 +83,14 @@ impl Default for Encoded {
 impl FileEncoder {
     /// A file whose rows begin with those of `first`, which are not added by that.
     pub(super) fn new(table: Table, level: Level, first: &RecordBatch) -> Result<Self, ParquetError> {
-        let pages = PageNotes::default();
         let promoting = Promoting::new(table, level, &stored(table), first);
         let promoted = promoting.iter().flat_map(Promoting::columns);
         let options = ArrowWriterOptions::new()
-            .with_page_store_factory(Arc::new(pages.clone()))
             .with_properties(layout::properties(table, level, promoted))
             // Readers of ours take the schema from the catalog; others see plain Parquet types.
             .with_skip_arrow_metadata(true);
         let schema = promoting.as_ref().map_or_else(|| stored(table), |promoting| Arc::clone(promoting.schema()));
-        let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options)?;
+        let writer = PagedWriter::new(schema, options)?;
         Ok(Self {
             table,
             writer,
@@ -103,8 +98,6 @@ impl FileEncoder {
             promoting,
             index: IndexBuilder::new(table),
             statistics: RowStatistics::default(),
-            crc: crc32fast::Hasher::new(),
-            pages,
             rows_in_group: 0,
         })
     }
@@ -138,7 +131,7 @@ impl FileEncoder {
     }
 
     fn end_row_group(&mut self) -> Result<(), ParquetError> {
-        self.writer.flush()?;
+        self.writer.end_row_group()?;
         self.rows.start_row_group();
         self.rows_in_group = 0;
         Ok(())
@@ -146,30 +139,23 @@ impl FileEncoder {
 
     /// Bytes of finished row groups, taken or not.
     pub(super) fn bytes_written(&self) -> u64 {
-        self.writer.bytes_written() as u64
+        self.writer.bytes_written()
     }
 
     /// The bytes that are final and were not taken yet.
     pub(super) fn take(&mut self) -> Result<Vec<u8>, ParquetError> {
-        taken(&mut self.writer, &mut self.crc)
+        self.writer.take()
     }
 
     /// Ends the file: last row group, index section, page table, page indexes, footer.
     pub(super) fn finish(mut self) -> Result<Encoded, ParquetError> {
         self.end_row_group()?;
-        let Self { table, mut writer, promoting, index, statistics, mut crc, pages, .. } = self;
+        let Self { table, mut writer, promoting, index, statistics, .. } = self;
         if let Some(note) = promoting.map(Promoting::finish) {
-            writer.append_key_value_metadata(KeyValue::new(NOTE_KEY.to_owned(), note.text()));
+            writer.note(KeyValue::new(NOTE_KEY.to_owned(), note.text()));
         }
-        let offset = writer.bytes_written() as u64;
         let index = index.finish();
-        writer.write_all(&index)?;
-        let footer_start = writer.bytes_written() as u64;
-        let mut tail = taken(&mut writer, &mut crc)?;
-        writer.write_all(&pages.table(crc.clone().finalize(), offset)?)?;
-        writer.finish()?;
-        let bytes = writer.bytes_written() as u64;
-        tail.append(&mut taken(&mut writer, &mut crc)?);
+        let Finished { tail, bytes, index_offset: offset, footer_bytes, crc32 } = writer.finish(&index)?;
         let (start, end) = statistics.time.unwrap_or_default();
         Ok(Encoded {
             tail,
@@ -180,17 +166,10 @@ impl FileEncoder {
             key_range: statistics.keys.map(|(low, high)| (cut_down(&low), cut_up(&high))),
             id_range: statistics.ids,
             index: (!index.is_empty()).then_some(IndexSection { offset, length: index.len() as u64 }),
-            footer_bytes: bytes - footer_start,
-            crc32: crc.finalize(),
+            footer_bytes,
+            crc32,
         })
     }
-}
-
-fn taken(writer: &mut ArrowWriter<Vec<u8>>, crc: &mut crc32fast::Hasher) -> Result<Vec<u8>, ParquetError> {
-    writer.sync()?;
-    let bytes = std::mem::take(writer.inner_mut());
-    crc.update(&bytes);
-    Ok(bytes)
 }
 
 impl RowStatistics {
@@ -227,7 +206,7 @@ fn widen(bounds: &mut Option<(i64, i64)>, values: impl Iterator<Item = i64>) {
 fn ids(table: Table, rows: &RecordBatch) -> Box<dyn Iterator<Item = i64> + '_> {
     let column = match table {
         Table::Resources | Table::Spans => rows.column(0),
-        Table::Metadata => return Box::new(std::iter::empty()),
+        Table::Metadata | Table::QueryLog | Table::User => return Box::new(std::iter::empty()),
         _ => rows.column(1),
     };
     match column.data_type() {

@@ -33,7 +33,13 @@ pub(crate) fn row_group_rows(table: Table) -> usize {
         // Only whole row groups of histograms can be skipped: counts are differences to the row before.
         Table::Histograms => 16 << 10,
         Table::Logs | Table::Spans => 4 * BLOCK_ROWS,
-        Table::Series | Table::Exemplars | Table::Metadata | Table::Streams | Table::Resources => 128 << 10,
+        Table::Series
+        | Table::Exemplars
+        | Table::Metadata
+        | Table::Streams
+        | Table::Resources
+        | Table::QueryLog
+        | Table::User => 128 << 10,
     }
 }
 

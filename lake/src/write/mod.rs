@@ -12,9 +12,11 @@
 
 mod encode;
 mod layout;
+mod paged;
 mod sort;
 mod time;
 mod upload;
+mod user;
 
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ use futures::{Stream, StreamExt};
 use object_store::ObjectStore;
 
 pub(crate) use encode::trace_id_prefix;
+pub use user::UserWriter;
 
 use crate::error::{Error, Result};
 use encode::{Encoded, FileEncoder};

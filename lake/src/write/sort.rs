@@ -95,7 +95,8 @@ fn group_keys(table: Table, rows: &RecordBatch) -> Result<Vec<GroupKey>, ArrowEr
         Table::Samples | Table::Histograms | Table::Exemplars | Table::Series | Table::Logs | Table::Streams => {
             ranks(rows, 0)?.into_iter().zip(ids(1)?).map(|(rank, id)| GroupKey(rank, id)).collect()
         }
-        Table::Metadata => ranks(rows, 0)?.into_iter().map(|rank| GroupKey(rank, 0)).collect(),
+        Table::User => return Err(ArrowError::InvalidArgumentError("tables of users are not sorted".to_owned())),
+        Table::Metadata | Table::QueryLog => ranks(rows, 0)?.into_iter().map(|rank| GroupKey(rank, 0)).collect(),
         Table::Resources => ids(0)?.map(|id| GroupKey(0, id)).collect(),
         Table::Spans => {
             let ids = rows.column(0).as_fixed_size_binary_opt().ok_or_else(|| wrong(rows, 0))?;

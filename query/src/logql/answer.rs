@@ -17,6 +17,18 @@ pub struct Answer {
     pub stats: Stats,
 }
 
+impl Answer {
+    /// How many entries it has, or series; a number is one.
+    pub fn rows(&self) -> u64 {
+        match &self.value {
+            Value::Streams(streams) => streams.iter().map(|stream| stream.entries.len() as u64).sum(),
+            Value::Matrix(series) => series.len() as u64,
+            Value::Vector(elements) => elements.len() as u64,
+            Value::Scalar { .. } => 1,
+        }
+    }
+}
+
 /// The value of a query.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {

@@ -54,6 +54,7 @@ use tokio::time::Instant;
 use crate::admission::Admission;
 use crate::engine::{Engine, Session};
 use crate::run::{self, Ticket};
+use crate::usage::note;
 use crate::view::View;
 use counts::FileCounts;
 use evaluate::Work;
@@ -108,6 +109,11 @@ impl LogqlEngine {
     /// # Errors
     /// All kinds.
     pub async fn range(&self, tenant: &TenantId, query: RangeQuery) -> Result<Answer> {
+        note(|row| {
+            row.set_text(&query.text);
+            row.set_time(query.start_ns, query.end_ns);
+            row.step_ns = Some(query.step_ns);
+        });
         self.answer(tenant, query.timeout, move |work| async move { evaluate::range(&work, &query).await }).await
     }
 
@@ -116,6 +122,10 @@ impl LogqlEngine {
     /// # Errors
     /// All kinds.
     pub async fn instant(&self, tenant: &TenantId, query: InstantQuery) -> Result<Answer> {
+        note(|row| {
+            row.set_text(&query.text);
+            row.set_time(query.time_ns, query.time_ns);
+        });
         self.answer(tenant, query.timeout, move |work| async move { evaluate::instant(&work, &query).await }).await
     }
 
@@ -203,6 +213,10 @@ impl LogqlEngine {
     /// # Errors
     /// All kinds; [`Error::Busy`] when there are too many tails.
     pub async fn tail(&self, tenant: &TenantId, query: TailQuery) -> Result<Tail> {
+        note(|row| {
+            row.set_text(&query.text);
+            row.start_ns = Some(query.start_ns);
+        });
         let turn = self.tails.turn(tenant, Duration::ZERO).await?;
         let (this, of) = (self.clone(), tenant.clone());
         let work = move || Ok(this.piece(&of, Ticket::new(this.config.timeout))?.1);
@@ -263,6 +277,7 @@ impl LogqlEngine {
             .await
             .map(|made| (made, Instant::now()))?;
         (answer.stats.queued, answer.stats.total) = (begun - asked, done - asked);
+        note(|row| row.rows = Some(answer.rows()));
         Ok(answer)
     }
 

@@ -44,6 +44,22 @@ pub enum Value {
     Matrix(Vec<Series>),
 }
 
+impl Value {
+    /// How many series it has; a number or a text is one.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Scalar { .. } | Self::String { .. } => 1,
+            Self::Vector(elements) => elements.len(),
+            Self::Matrix(series) => series.len(),
+        }
+    }
+
+    /// Whether it has no series.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// One sample of a vector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Element {

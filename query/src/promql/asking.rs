@@ -20,6 +20,7 @@ use super::evaluate::{Evaluated, Question};
 use super::flights::{self, Flight};
 use super::request::{Reuse, StatsWanted};
 use crate::run::{self, GRACE, Ticket};
+use crate::usage::{Cache, note};
 use crate::version::DataVersion;
 
 /// What makes two questions one.
@@ -41,6 +42,12 @@ pub(super) type Landed = Result<Arc<(Evaluated, Instant)>, Arc<Error>>;
 impl PromqlEngine {
     /// The answer to `question`.
     pub(super) async fn answer(&self, tenant: &TenantId, question: Question) -> Result<Answer> {
+        note(|row| {
+            let Grid { start_ms, end_ms, step_ms } = question.grid;
+            row.set_text(&question.text);
+            row.set_time(start_ms.saturating_mul(1_000_000), end_ms.saturating_mul(1_000_000));
+            row.step_ns = (!question.is_instant).then(|| step_ms.saturating_mul(1_000_000));
+        });
         let asked = Instant::now();
         let timeout = run::time_of(question.timeout, self.config.timeout);
         let deadline = asked + timeout;
@@ -58,7 +65,12 @@ impl PromqlEngine {
                 Ok(shared) => {
                     let (evaluated, begun) = Arc::unwrap_or_clone(shared);
                     // Who joined late did not wait for the start.
-                    return Ok(evaluated.answer(question.limit, asked, begun.max(asked)));
+                    let answer = evaluated.answer(question.limit, asked, begun.max(asked));
+                    note(|row| {
+                        row.rows = Some(answer.value.len() as u64);
+                        row.cache = if joined { Some(Cache::Shared) } else { row.cache };
+                    });
+                    return Ok(answer);
                 }
                 Err(error) if joined && matches!(*error, Error::Timeout { .. }) && Instant::now() < deadline => {}
                 Err(error) => return Err(Error::of_shared(error)),

@@ -22,6 +22,7 @@ use super::exec::{Scopes, time_of};
 use super::request::{Reuse, StatsWanted};
 use super::results::{Cost, Extent, Key, Piece, ResultCache, Run, Series, aligned, join, unchanged};
 use crate::run::Ticket;
+use crate::usage::{Cache, note};
 use crate::version::DataVersion;
 use crate::view::View;
 
@@ -105,6 +106,7 @@ impl Kept<'_> {
         let all = common == Run { first_ms: grid.start_ms, last_ms: grid.end_ms };
         if all && extent.grid == grid {
             let same_text = extent.text.as_ref().is_none_or(|text| *text == self.question.text);
+            note(|row| row.cache = same_text.then_some(Cache::Hit));
             return Ok(same_text.then(|| evaluated(self.lowered.plan.grid, extent.series.clone(), extent.annotations.clone())));
         }
         if !extent.annotations.is_empty() {
@@ -119,7 +121,10 @@ impl Kept<'_> {
             let Some(part) = self.part(run, ticket).await? else { return Ok(None) };
             parts.push(part);
         }
-        Ok(self.put_together(extent, run, &parts, layouts.shares))
+        let answer = self.put_together(extent, run, &parts, layouts.shares);
+        let cache = if parts.is_empty() { Cache::Hit } else { Cache::Partial };
+        note(|row| row.cache = answer.is_some().then_some(cache));
+        Ok(answer)
     }
 
     /// Evaluates some steps. `None` when the whole query has to be evaluated.

@@ -102,7 +102,8 @@ pub(crate) async fn gone(
 /// # Errors
 /// The lake's.
 pub(crate) async fn of_facts(view: &View, dictionary: Table, time: TimeRange) -> crate::Result<lake::deletes::Deletes> {
-    let touching = touching(view, dictionary.signal(), time);
+    let Some(signal) = dictionary.signal() else { return Ok(lake::deletes::Deletes::default()) };
+    let touching = touching(view, signal, time);
     let (Some(start), Some(end)) =
         (touching.iter().map(|delete| delete.time.start).min(), touching.iter().map(|delete| delete.time.end).max())
     else {

@@ -9,13 +9,14 @@
 mod logs;
 mod metrics;
 mod traces;
+mod usage;
 
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 use catalog::{Table, schema};
 
-/// A table of the schema `public`.
+/// A table of the schema `public` or `usage`.
 #[derive(Debug)]
 pub(crate) struct SqlTable {
     /// Name in SQL.
@@ -101,7 +102,7 @@ pub(crate) enum Shape {
 }
 
 impl SqlTable {
-    /// Every table, by name.
+    /// Every table of `public`, by name.
     pub(crate) fn all() -> &'static [SqlTable] {
         static TABLES: LazyLock<Vec<SqlTable>> = LazyLock::new(|| {
             let mut tables = metrics::tables();
@@ -113,7 +114,13 @@ impl SqlTable {
         &TABLES
     }
 
-    /// The table of that name.
+    /// Every table of `usage`, by name.
+    pub(crate) fn usage() -> &'static [SqlTable] {
+        static TABLES: LazyLock<Vec<SqlTable>> = LazyLock::new(usage::tables);
+        &TABLES
+    }
+
+    /// The table of `public` of that name.
     pub(crate) fn by_name(name: &str) -> Option<&'static SqlTable> {
         Self::all().iter().find(|t| t.name == name)
     }
@@ -228,7 +235,7 @@ mod tests {
 
     #[test]
     fn specifications_fit_the_stored_schemas() {
-        for table in SqlTable::all() {
+        for table in SqlTable::all().iter().chain(SqlTable::usage()) {
             let schema = table.schema();
             assert_eq!(schema.fields().len(), table.columns.len(), "{}", table.name);
             let rows = schema::rows(table.table);

@@ -43,6 +43,7 @@ use tokio::sync::mpsc;
 use crate::admission::Admission;
 use crate::engine::Engine;
 use crate::run::{self, Ticket};
+use crate::usage::{Row, note};
 use evaluate::Work;
 
 /// Answers TraceQL requests. One per process.
@@ -87,7 +88,15 @@ impl TraceqlEngine {
         request: SearchRequest,
         progress: Option<mpsc::Sender<SearchAnswer>>,
     ) -> Result<SearchAnswer> {
-        self.work(tenant, request.timeout, move |work| async move { search::search(&work, &request, progress).await }).await
+        note(|row| {
+            row.set_text(&request.text);
+            noted_time(row, request.time);
+        });
+        let found = self
+            .work(tenant, request.timeout, move |work| async move { search::search(&work, &request, progress).await })
+            .await?;
+        note(|row| row.rows = Some(found.traces.len() as u64));
+        Ok(found)
     }
 
     /// The traces with these ids that exist, in the order asked for.
@@ -95,7 +104,13 @@ impl TraceqlEngine {
     /// # Errors
     /// [`Error::TraceTooLarge`]; storage.
     pub async fn traces(&self, tenant: &TenantId, request: TracesRequest) -> Result<Vec<Trace>> {
-        self.work(tenant, None, move |work| async move { traces::traces(&work, &request).await }).await
+        note(|row| {
+            row.set_text(&request.ids.iter().map(hex::encode).collect::<Vec<_>>().join(","));
+            noted_time(row, request.time);
+        });
+        let found = self.work(tenant, None, move |work| async move { traces::traces(&work, &request).await }).await?;
+        note(|row| row.rows = row.rows.or(Some(found.len() as u64)));
+        Ok(found)
     }
 
     /// A trace by its id; of one with more than [`TraceqlConfig::trace_spans_max`] spans that many. `time` is where to look first.
@@ -132,7 +147,16 @@ impl TraceqlEngine {
         request: MetricsRequest,
         progress: Option<mpsc::Sender<MetricsAnswer>>,
     ) -> Result<MetricsAnswer> {
-        self.work(tenant, request.timeout, move |work| async move { metrics::metrics(&work, &request, progress).await }).await
+        note(|row| {
+            row.set_text(&request.text);
+            row.set_time(request.start_ns, request.end_ns);
+            row.step_ns = (!request.instant && request.step_ns > 0).then_some(request.step_ns);
+        });
+        let found = self
+            .work(tenant, request.timeout, move |work| async move { metrics::metrics(&work, &request, progress).await })
+            .await?;
+        note(|row| row.rows = Some(found.series.len() as u64));
+        Ok(found)
     }
 
     /// Which service calls which, by the spans that start in `time`, ascending.
@@ -162,5 +186,12 @@ impl TraceqlEngine {
             ticket: ticket.clone(),
         };
         run::run(&self.runtime, ticket, async move { work(piece).await.map_err(|error| error.explained(&session)) }).await
+    }
+}
+
+/// Notes the time that is asked for; what has none asks for all of it.
+fn noted_time(row: &mut Row, time: Option<Window>) {
+    if let Some(Window { start_ns, end_ns }) = time {
+        row.set_time(start_ns, end_ns);
     }
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 use arrow::ipc::CompressionType;
 use catalog::TenantId;
 use catalog::manifest::SnapshotId;
+use query::usage::Origin;
 use tonic::Request;
 use tonic::metadata::MetadataMap;
 
 use super::Flight;
-use crate::engine::SqlRequest;
+use crate::engine::{Access, SqlRequest};
 use crate::error::{Error, Result};
 use crate::{Times, http};
 
@@ -30,6 +31,8 @@ pub(super) struct Caller {
     max_rows: Option<u64>,
     max_bytes_scanned: Option<u64>,
     snapshot: Option<SnapshotId>,
+    /// Who, for the query log.
+    log: query::usage::Caller,
 }
 
 impl Caller {
@@ -56,6 +59,7 @@ impl Caller {
             max_rows: number(headers, "x-max-rows")?,
             max_bytes_scanned: number(headers, "x-max-bytes-scanned")?,
             snapshot: number(headers, "x-snapshot")?,
+            log: query::usage::Caller::of_headers(|name| headers.get(name)?.to_str().ok()),
         })
     }
 
@@ -69,6 +73,8 @@ impl Caller {
             snapshot: self.snapshot,
             schema: self.schema.clone(),
             times: Times::Nanoseconds,
+            access: Access::DropTables,
+            origin: Origin { api: "flight", endpoint: "DoGet", caller: self.log.clone() },
             ..SqlRequest::default()
         }
     }

@@ -10,7 +10,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::logical_expr::TableType;
 use query::Session;
-use query::namespace::{CATALOG, SCHEMA, SYSTEM};
+use query::namespace::{CATALOG, SCHEMA, SYSTEM, USAGE, USER};
 
 use super::caller::Caller;
 use super::{Flight, keys, server_info, type_info};
@@ -23,7 +23,7 @@ use crate::plan::session;
 pub(super) const INFORMATION_SCHEMA: &str = "information_schema";
 
 /// In the order of their names, as answers are.
-const SCHEMAS: [&str; 3] = [INFORMATION_SCHEMA, SCHEMA, SYSTEM];
+const SCHEMAS: [&str; 5] = [INFORMATION_SCHEMA, SCHEMA, SYSTEM, USAGE, USER];
 
 /// Longest pattern of names.
 const PATTERN_BYTES_MAX: usize = 1_024;

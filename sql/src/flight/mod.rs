@@ -4,6 +4,7 @@
 //! GetFlightInfo, GetSchema, PollFlightInfo ─ descriptor ─► Question ─► schema, tickets
 //! DoGet ──────────────────────────────────── ticket ─────► Question ─► batches ─edge─► messages of 2 MiB, empty ones to keep alive
 //! DoPut ──────────────────────────────────── values ─────► a new handle that holds them
+//!       ──────────────────────────────────── rows ───────► a table of the user (`ingest`)
 //! DoAction: prepare, close, cancel, session options
 //! Handshake: Basic ─► Bearer
 //! ```
@@ -32,6 +33,7 @@ mod caller;
 mod catalogs;
 mod encode;
 mod handle;
+mod ingest;
 mod keys;
 pub mod plain;
 mod question;
@@ -54,8 +56,9 @@ use crate::engine::SqlEngine;
 use seal::Seal;
 use shared::SharedFlights;
 
-/// Bytes of a message from a client: a statement, values of a prepared one.
-const MESSAGE_BYTES_MAX: usize = 4 << 20;
+/// Bytes of a message from a client: a statement, values of a prepared one, and, by far the largest, a batch of rows to ingest. As much as a
+/// request of OTLP may have.
+const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
 /// The service. One per process.
 #[derive(Debug)]

@@ -65,12 +65,13 @@ fn server(infos: &mut SqlInfoDataBuilder, config: &SqlConfig) {
     infos.append(SqlInfo::FlightSqlServerName, "Telelake");
     infos.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
     infos.append(SqlInfo::FlightSqlServerArrowVersion, arrow::ARROW_VERSION);
+    // As far as statements go: rows come in bulk or not at all, and clients that believe otherwise offer to edit cells.
     infos.append(SqlInfo::FlightSqlServerReadOnly, true);
     infos.append(SqlInfo::FlightSqlServerSql, true);
     infos.append(SqlInfo::FlightSqlServerSubstrait, false);
     infos.append(SqlInfo::FlightSqlServerTransaction, SqlSupportedTransaction::None as i32);
     infos.append(SqlInfo::FlightSqlServerCancel, true);
-    infos.append(SqlInfo::FlightSqlServerBulkIngestion, false);
+    infos.append(SqlInfo::FlightSqlServerBulkIngestion, true);
     infos.append(SqlInfo::FlightSqlServerIngestTransactionsSupported, false);
     infos.append(SqlInfo::FlightSqlServerStatementTimeout, i32::try_from(config.timeout.as_millis()).unwrap_or(i32::MAX));
     infos.append(SqlInfo::FlightSqlServerTransactionTimeout, 0);

@@ -3,7 +3,7 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::flight_service_server::FlightService;
-use arrow_flight::sql::{Command, DoPutPreparedStatementResult};
+use arrow_flight::sql::{Command, DoPutPreparedStatementResult, DoPutUpdateResult};
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest,
     HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
@@ -20,6 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::caller::Caller;
 use super::encode::{messages, schema_bytes};
+use super::handle::Statement;
 use super::question::{Question, SUBSTRAIT, command};
 use super::seal::Purpose;
 use super::{Flight, actions, bound};
@@ -41,7 +42,10 @@ impl Flight {
     }
 
     async fn info(&self, caller: &Caller, descriptor: FlightDescriptor) -> Result<FlightInfo> {
-        let question = self.asked(caller, &descriptor)?;
+        let question = match self.asked(caller, &descriptor)? {
+            Question::Statement(statement) => Question::Statement(self.executed(caller, statement).await?),
+            about => about,
+        };
         let schema = self.schema(caller, &question).await?;
         let endpoints = match &question {
             Question::Statement(statement) => self.endpoints(caller, statement)?,
@@ -87,26 +91,51 @@ impl Flight {
                 let result = DoPutPreparedStatementResult { prepared_statement_handle: Some(self.prepared(statement)) };
                 Ok(PutResult { app_metadata: result.encode_to_vec().into() })
             }
-            Command::CommandStatementUpdate(update) => Err(no_update(&update.query)),
+            Command::CommandStatementUpdate(update) => self.update(caller, update.query).await,
             Command::CommandPreparedStatementUpdate(update) => {
                 let handle = &update.prepared_statement_handle;
-                Err(no_update(&self.open(Purpose::Prepared, handle, &caller.tenant)?.text))
+                let text = self.open(Purpose::Prepared, handle, &caller.tenant)?.text;
+                self.update(caller, text).await
             }
-            Command::CommandStatementIngest(_) => Err(Error::Unsupported {
-                what: "bulk ingestion is not supported: rows come in as metrics, logs and traces, by OTLP and the other receivers",
-            }),
+            Command::CommandStatementIngest(ingest) => {
+                let messages = Box::pin(once(async move { Ok(first) }).chain(stream));
+                Ok(updated(self.ingest(caller, &ingest, messages).await?))
+            }
             Command::CommandStatementSubstraitPlan(_) => Err(SUBSTRAIT),
             _ => Err(wrong("takes no such command")),
         }
     }
 }
 
-/// Why a statement that should change something does not.
-fn no_update(text: &str) -> Error {
-    match statement::check(text) {
-        Err(refused) => refused,
-        Ok(_) => Error::Unsupported { what: "the statement reads and is no update; ask for it with GetFlightInfo" },
+impl Flight {
+    /// `statement`, or if it drops a table what tells so, once it has: clients take a statement for executed that has a flight, and some of them
+    /// read no answer of such a one.
+    async fn executed(&self, caller: &Caller, statement: Statement) -> Result<Statement> {
+        match statement::check(&statement.text) {
+            Ok(checked) if checked.drops.is_some() => {
+                self.update(caller, statement.text.clone()).await?;
+                Ok(Statement { text: checked.statement.to_string(), ..statement })
+            }
+            // What is wrong with others is found when they are planned.
+            _ => Ok(statement),
+        }
     }
+
+    /// Runs a statement that should change something: drops a table, or is refused.
+    async fn update(&self, caller: &Caller, text: String) -> Result<PutResult> {
+        if statement::check(&text)?.drops.is_none() {
+            return Err(Error::Unsupported { what: "the statement reads and is no update; ask for it with GetFlightInfo" });
+        }
+        let mut done = self.engine.execute(&caller.tenant, caller.request(text)).await?;
+        while let Some(batch) = done.next().await {
+            batch?;
+        }
+        Ok(updated(0))
+    }
+}
+
+fn updated(record_count: i64) -> PutResult {
+    PutResult { app_metadata: DoPutUpdateResult { record_count }.encode_to_vec().into() }
 }
 
 /// What a client presents from now on: the password of Basic is the token.

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use query::namespace::{CATALOG, SCHEMA, SYSTEM};
+use query::namespace::{CATALOG, SCHEMA, SYSTEM, USAGE, USER};
 use tonic::metadata::{MetadataMap, MetadataValue};
 
 use super::Flight;
@@ -136,7 +136,7 @@ pub(super) fn set(options: &mut Options, asked: SetRequest) -> SetResult {
                 options.schema.clear();
                 continue;
             }
-            ("schema", Some(schema @ (SYSTEM | INFORMATION_SCHEMA))) => {
+            ("schema", Some(schema @ (SYSTEM | USAGE | USER | INFORMATION_SCHEMA))) => {
                 options.schema = schema.to_owned();
                 continue;
             }

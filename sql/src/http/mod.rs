@@ -25,10 +25,11 @@ use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use catalog::{ErrorKind, TenantId};
-use http::StatusCode;
+use http::{Method, StatusCode};
+use query::usage::{Caller, Origin};
 use uuid::Uuid;
 
-use crate::engine::SqlEngine;
+use crate::engine::{Access, SqlEngine, SqlRequest};
 use crate::error::{Error, Result};
 
 /// The routes of SQL. The tenant is a [`TenantId`] among the request's extensions.
@@ -42,8 +43,12 @@ async fn query(State(engine): State<Arc<SqlEngine>>, tenant: Option<Extension<Te
         let Some(Extension(tenant)) = tenant else {
             return Err(Error::Internal { id, message: "the request carries no tenant".to_owned() });
         };
-        let asked = request::read(request).await?;
-        let stream = engine.execute_as(id, &tenant, asked.request).await?;
+        let access = if request.method() == Method::POST { Access::DropTables } else { Access::Read };
+        let headers = request.headers();
+        let caller = Caller::of_headers(|name| headers.get(name)?.to_str().ok());
+        let origin = Origin { api: "http", endpoint: "sql", caller };
+        let asked = request::read(request).await.inspect_err(|error| engine.log_refusal(&tenant, &origin, "", error))?;
+        let stream = engine.execute_as(id, &tenant, SqlRequest { origin, access, ..asked.request }).await?;
         respond::answer(stream, asked.format).await
     };
     match answer.await {

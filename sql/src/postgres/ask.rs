@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use datafusion::common::ParamValues;
+use query::usage::{Caller, Origin};
 
 use super::catalog::Extras;
 use super::session::Session;
-use crate::engine::SqlRequest;
+use crate::engine::{Access, SqlRequest};
 
 /// Schemas that names without one may belong to.
-const SCHEMAS: [&str; 4] = ["public", "system", "pg_catalog", "information_schema"];
+const SCHEMAS: [&str; 6] = ["public", "system", "usage", "user", "pg_catalog", "information_schema"];
 
 impl Session {
     /// The request for `text` with the session's settings as they are now.
@@ -31,8 +32,17 @@ impl Session {
             schema,
             flight: Some(self.flight),
             extras: Some(Arc::new(extras)),
+            origin: self.origin(),
+            access: Access::DropTables,
             ..SqlRequest::default()
         }
+    }
+
+    /// How its queries come, for the query log.
+    pub(super) fn origin(&self) -> Origin {
+        let program = self.settings.lock().get("application_name");
+        let program = program.as_deref().filter(|name| !name.is_empty());
+        Origin { api: "postgres", endpoint: "query", caller: Caller::of_session(&self.user, program) }
     }
 }
 

@@ -40,7 +40,14 @@ const PG_CATALOG: &str = "pg_catalog";
 /// The schema by which SQL describes itself.
 const INFORMATION_SCHEMA: &str = "information_schema";
 /// Every schema.
-const SCHEMAS: [&str; 4] = [query::namespace::SCHEMA, query::namespace::SYSTEM, PG_CATALOG, INFORMATION_SCHEMA];
+const SCHEMAS: [&str; 6] = [
+    query::namespace::SCHEMA,
+    query::namespace::SYSTEM,
+    query::namespace::USAGE,
+    query::namespace::USER,
+    PG_CATALOG,
+    INFORMATION_SCHEMA,
+];
 
 /// What is the same for every session. One per process.
 #[derive(Debug)]
@@ -69,7 +76,9 @@ impl Names {
         let session = engine.session(&TenantId::anonymous(), engine.config().limits.clone())?;
         let mut tables = Vec::new();
         let catalog = session.context().catalog(query::namespace::CATALOG);
-        for schema in catalog.iter().flat_map(|catalog| catalog.schema_names()) {
+        // What users made differs from tenant to tenant and comes and goes: information_schema has it, pg_catalog does not.
+        let schemas = catalog.iter().flat_map(|catalog| catalog.schema_names());
+        for schema in schemas.filter(|schema| schema != query::namespace::USER) {
             let Some(provider) = catalog.as_ref().and_then(|catalog| catalog.schema(&schema)) else { continue };
             for name in provider.table_names() {
                 let Some(table) = provider.table(&name).await.map_err(broken)? else { continue };

@@ -20,6 +20,7 @@ use super::Postgres;
 use super::cancel::Canceller;
 use super::errors::{failed, fatal};
 use super::extended::{Extended, Prepared};
+use super::session::Session;
 use super::simple::Simple;
 use super::startup::Startup;
 use super::statements::Todo;
@@ -113,15 +114,19 @@ impl Postgres {
     }
 
     /// The statements of `text`. It is read where queries run: long texts take their time.
-    pub(super) async fn read(self: &Arc<Self>, text: String) -> Result<Vec<Todo>, PgWireError> {
-        let postgres = Arc::clone(self);
-        let reading = AbortOnDropHandle::new(self.engine.runtime.spawn(async move { postgres.rewriter.read(&text) }));
+    pub(super) async fn read(self: &Arc<Self>, session: &Session, text: String) -> Result<Vec<Todo>, PgWireError> {
+        let (postgres, text) = (Arc::clone(self), Arc::<str>::from(text));
+        let reading = Arc::clone(&text);
+        let reading = AbortOnDropHandle::new(self.engine.runtime.spawn(async move { postgres.rewriter.read(&reading) }));
         let read = reading.await.unwrap_or_else(|_| {
             let id = self.engine.engine().env().new_uuid();
             tracing::error!(query = %id, "the task that reads a statement died; this is a bug");
             Err(Error::Internal { id, message: "the task that reads a statement died".to_owned() })
         });
-        read.map_err(|e| failed(&e))
+        read.map_err(|e| {
+            self.engine.log_refusal(&session.tenant, &session.origin(), &text, &e);
+            failed(&e)
+        })
     }
 }
 

@@ -83,7 +83,7 @@ impl QueryParser for Describer {
         C: ClientInfo + Unpin + Send + Sync,
     {
         let session = session::of(client)?;
-        let mut statements = self.0.read(sql.to_owned()).await?;
+        let mut statements = self.0.read(&session, sql.to_owned()).await?;
         if statements.len() > 1 {
             return Err(told("42601", "cannot insert multiple commands into a prepared statement"));
         }

@@ -41,7 +41,7 @@ impl SimpleQueryHandler for Simple {
         let session = session::of(client)?;
         client.portal_store().rm_portal(DEFAULT_NAME);
         session.kept.lock().forget_portal(DEFAULT_NAME);
-        let statements = self.0.read(query.query).await?;
+        let statements = self.0.read(&session, query.query).await?;
         if statements.is_empty() {
             client.feed(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new())).await?;
         }

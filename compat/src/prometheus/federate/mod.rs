@@ -21,9 +21,10 @@ use http::{HeaderMap, StatusCode, header};
 use promql::labels::NAME;
 use promql::parse::parse_selector;
 use query::promql::{Element, NewestRequest, Sample};
+use query::usage::note;
 
 use super::Api;
-use super::error::ApiError;
+use super::error::{ApiError, plain};
 use super::form::Form;
 
 /// The formats.
@@ -91,7 +92,8 @@ pub(super) async fn federate(
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, (StatusCode, String)> {
-    let refuse = |message: String| (StatusCode::BAD_REQUEST, message + "\n");
+    note(|row| row.set_text(&form.all("match[]").collect::<Vec<_>>().join(", ")));
+    let refuse = |message: String| plain(StatusCode::BAD_REQUEST, &message);
     form.well_formed().map_err(|e| refuse(e.message))?;
     let selectors: Result<Vec<_>, _> = form.all("match[]").map(parse_selector).collect();
     let selectors = selectors.map_err(|e| refuse(e.to_string()))?;
@@ -100,15 +102,13 @@ pub(super) async fn federate(
         true => Vec::new(),
         false => {
             let request = NewestRequest { selectors, time_ms: api.env.now().as_millis(), lookback: None };
-            api.engine.newest(&tenant, request).await.map_err(|e| {
-                let error = ApiError::of_engine(e);
-                (error.status(), error.message + "\n")
-            })?
+            api.engine.newest(&tenant, request).await.map_err(|e| ApiError::of_engine(e).plain())?
         }
     };
     // Nameless series are no family, and text knows no histograms.
     elements.retain(|e| !e.labels.metric().is_empty() && (format == Format::Protobuf || matches!(e.sample, Sample::Float(_))));
     elements.sort_by(|a, b| a.labels.metric().cmp(b.labels.metric()));
+    note(|row| row.rows = Some(elements.len() as u64));
     let content_type = [(header::CONTENT_TYPE, format.content_type())];
     let pieces =
         Families { elements: elements.into_iter().peekable(), format }.map(|p| Ok::<_, std::convert::Infallible>(Bytes::from(p)));

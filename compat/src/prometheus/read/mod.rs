@@ -28,9 +28,10 @@ use promql::parse::compile_regex;
 use promql::value::RawSeries;
 use prost::Message;
 use query::promql::{RawRequest, TimeMs};
+use query::usage::note;
 
 use super::Api;
-use super::error::ApiError;
+use super::error::{ApiError, plain};
 use proto::{Label, Query, QueryResult, ReadRequest, ReadResponse, SAMPLES, STREAMED_XOR_CHUNKS};
 
 /// Bytes of a request, packed and unpacked.
@@ -48,22 +49,37 @@ pub(super) async fn read(
 ) -> Result<Response, (StatusCode, String)> {
     let body = axum::body::to_bytes(body, REQUEST_BYTES_MAX)
         .await
-        .map_err(|_| (StatusCode::PAYLOAD_TOO_LARGE, format!("read request is larger than {REQUEST_BYTES_MAX} bytes\n")))?;
-    let (request, streamed) = decode(&body).map_err(|reason| (StatusCode::BAD_REQUEST, reason + "\n"))?;
+        .map_err(|_| plain(StatusCode::PAYLOAD_TOO_LARGE, &format!("read request is larger than {REQUEST_BYTES_MAX} bytes")))?;
+    let (request, streamed) = decode(&body).map_err(|reason| plain(StatusCode::BAD_REQUEST, &reason))?;
+    noted(&request);
     let mut results = Vec::with_capacity(request.len());
     let mut samples = 0;
     for query in request {
-        let found = api.engine.raw(&tenant, query).await.map_err(|e| {
-            let error = ApiError::of_engine(e);
-            (error.status(), error.message + "\n")
-        })?;
+        let found = api.engine.raw(&tenant, query).await.map_err(|e| ApiError::of_engine(e).plain())?;
         samples += found.iter().map(|s| s.times_ms.len() + s.histograms.len()).sum::<usize>();
         if samples > SAMPLES_MAX {
-            return Err((StatusCode::BAD_REQUEST, format!("exceeded sample limit ({SAMPLES_MAX})\n")));
+            return Err(plain(StatusCode::BAD_REQUEST, &format!("exceeded sample limit ({SAMPLES_MAX})")));
         }
         results.push(found);
     }
+    note(|row| row.rows = Some(results.iter().map(|found| found.len() as u64).sum()));
     if streamed { Ok(stream_of(results)) } else { whole(results) }
+}
+
+/// Notes the selectors of `queries`, and the time of all of them together.
+fn noted(queries: &[RawRequest]) {
+    let selector = |query: &RawRequest| {
+        let matchers: Vec<String> = query.matchers.iter().map(Matcher::to_string).collect();
+        format!("{{{}}}", matchers.join(","))
+    };
+    let start_ms = queries.iter().map(|query| query.time.start_ms).min();
+    let end_ms = queries.iter().map(|query| query.time.end_ms).max();
+    note(|row| {
+        row.set_text(&queries.iter().map(selector).collect::<Vec<_>>().join(", "));
+        if let Some((start_ms, end_ms)) = start_ms.zip(end_ms) {
+            row.set_time(start_ms.saturating_mul(1_000_000), end_ms.saturating_mul(1_000_000));
+        }
+    });
 }
 
 /// The queries, and whether the answer may be streamed.
