@@ -324,3 +324,45 @@ def test_a_stop_ends_idle_sessions(tmp_path):
             assert time.monotonic() - begun < 20
             with pytest.raises(psycopg.OperationalError):
                 connection.execute("SELECT 1")
+
+
+def test_cursors(shop):
+    with connect(shop, autocommit=False) as connection:
+        # psycopg's cursors with a name are cursors of the server: DECLARE with values, FETCH by parts, CLOSE.
+        with connection.cursor(name="reading") as cursor:
+            cursor.itersize = 7
+            cursor.execute("SELECT seq, body FROM logs WHERE body <> %s ORDER BY seq", ("order 5 shipped",))
+            assert [column.name for column in cursor.description] == ["seq", "body"]
+            assert cursor.fetchmany(3)[2][1] == "order 2 shipped"
+            assert [body for _, body in cursor] == [f"order {n} shipped" for n in range(3, 100) if n != 5]
+        with connection.cursor() as plain:
+            plain.execute("DECLARE c NO SCROLL CURSOR FOR SELECT body FROM logs ORDER BY seq")
+            assert plain.execute("FETCH 2 FROM c").fetchall() == [("order 0 shipped",), ("order 1 shipped",)]
+            assert plain.statusmessage == "FETCH 2"
+            assert plain.execute("FETCH NEXT FROM c").fetchall() == [("order 2 shipped",)]
+            assert len(plain.execute("FETCH ALL FROM c").fetchall()) == 97 and plain.execute("FETCH ALL FROM c").fetchall() == []
+            plain.execute("CLOSE c")
+        connection.commit()
+
+    def refused(sql, state, *before, **options):
+        with connect(shop, **options) as connection:
+            for statement in before:
+                connection.execute(statement)
+            with pytest.raises(psycopg.Error) as error:
+                connection.execute(sql)
+            assert error.value.sqlstate == state, error.value
+
+    declare = "DECLARE c CURSOR FOR SELECT 1"
+    refused("FETCH 1 FROM nobody", "34000")
+    refused(declare, "25P01")
+    refused(declare, "42P03", declare, autocommit=False)
+    refused("FETCH BACKWARD 1 FROM c", "55000", declare, autocommit=False)
+    refused("FETCH 1 FROM c", "34000", "BEGIN", declare, "COMMIT")  # it ended with its transaction
+    refused("DECLARE c CURSOR FOR DELETE FROM logs", "42601")
+    with connect(shop) as connection:
+        connection.execute("BEGIN")
+        connection.execute("DECLARE kept CURSOR WITH HOLD FOR SELECT 7 AS n")
+        connection.execute("COMMIT")
+        assert connection.execute("FETCH ALL FROM kept").fetchall() == [(7,)]
+        connection.execute("CLOSE ALL")
+    assert "order 0 shipped" in psql(shop, "BEGIN; DECLARE c CURSOR FOR SELECT body FROM logs ORDER BY seq; FETCH 1 FROM c; COMMIT")

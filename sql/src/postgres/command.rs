@@ -2,7 +2,7 @@
 //!
 //! A transaction is only a state that the client is told of: every statement sees the newest state, and there is nothing to undo.
 
-use datafusion::sql::sqlparser::ast::{CloseCursor, DiscardObject, Expr, Reset, Set, Statement as Ast, Value};
+use datafusion::sql::sqlparser::ast::{DiscardObject, Expr, Reset, Set, Statement as Ast, Value};
 use futures::{Sink, SinkExt};
 use pgwire::api::results::Tag;
 use pgwire::api::store::PortalStore;
@@ -79,7 +79,6 @@ impl Command {
             Ast::Deallocate { name, .. } => Self::Deallocate(
                 (!name.value.eq_ignore_ascii_case("all") || name.quote_style.is_some()).then(|| name.value.clone()),
             ),
-            Ast::Close { cursor: CloseCursor::All } => Self::Nothing("CLOSE CURSOR ALL"),
             Ast::UNLISTEN { .. } => Self::Nothing("UNLISTEN"),
             _ => return None,
         })
@@ -171,6 +170,7 @@ impl Command {
             }
             Self::DiscardAll => {
                 session.settings.lock().reset();
+                session.cursors.clear();
                 forget_portals(session, client);
                 forget_statements(session, client);
                 done("DISCARD ALL")
@@ -189,13 +189,14 @@ impl Command {
     }
 }
 
-/// Closes every portal of the session.
+/// Closes every portal of the session, and every cursor that ends with its transaction.
 pub(super) fn forget_portals<C>(session: &Session, client: &C)
 where
     C: ClientPortalStore,
     C::PortalStore: PortalStore,
 {
     session.kept.lock().take_portals();
+    session.cursors.end_transaction();
     client.portal_store().clear_portals();
 }
 

@@ -7,19 +7,21 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use futures::{Sink, SinkExt};
 use pgwire::api::portal::{Format, Portal, PortalExecutionState};
-use pgwire::api::query::{ExtendedQueryHandler, send_execution_response, send_partial_query_response};
-use pgwire::api::results::{FieldInfo, QueryResponse, Response, Tag};
+use pgwire::api::query::{ExtendedQueryHandler, send_describe_response, send_execution_response, send_partial_query_response};
+use pgwire::api::results::{DescribePortalResponse, FieldInfo, QueryResponse, Response, Tag};
 use pgwire::api::stmt::{QueryParser, StoredStatement};
 use pgwire::api::store::{Entry, PortalStore};
 use pgwire::api::{ClientInfo, ClientPortalStore, DEFAULT_NAME, PgWireConnectionState, Type};
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::extendedquery::{
-    Bind, BindComplete, Close, CloseComplete, Execute, Parse, ParseComplete, Sync as PgSync, TARGET_TYPE_BYTE_STATEMENT,
+    Bind, BindComplete, Close, CloseComplete, Describe, Execute, Parse, ParseComplete, Sync as PgSync, TARGET_TYPE_BYTE_PORTAL,
+    TARGET_TYPE_BYTE_STATEMENT,
 };
 use pgwire::messages::response::{EmptyQueryResponse, ReadyForQuery, TransactionStatus};
 
 use super::command::{Answer, Command, forget_portals, sound};
+use super::cursor::{self, CursorStatement};
 use super::errors::{failed, told};
 use super::session::{self, Session};
 use super::statements::Todo;
@@ -39,7 +41,7 @@ pub(super) struct Describer(Arc<Postgres>);
 #[derive(Debug)]
 pub(super) struct Prepared {
     todo: Todo,
-    /// The columns of its answer, as they will leave.
+    /// The columns of its answer, as they will leave; of a cursor, as it was when this was prepared.
     schema: SchemaRef,
     /// The types of its placeholders, `$1` first.
     placeholders: Vec<DataType>,
@@ -72,6 +74,25 @@ impl Describer {
         };
         Ok(Prepared { todo: Todo::Query(text), schema: rows::plain_schema(&schema), placeholders })
     }
+
+    async fn describe_cursor(
+        &self,
+        session: &Session,
+        statement: CursorStatement,
+        hints: &[Option<Type>],
+    ) -> PgWireResult<Prepared> {
+        let (schema, placeholders) = match &statement {
+            // The values are the query's, the rows are those of FETCH.
+            CursorStatement::Declare { text, .. } => {
+                (Arc::new(Schema::empty()), self.describe(session, text.clone(), hints).await?.placeholders)
+            }
+            CursorStatement::Fetch { name, .. } => {
+                (session.cursors.schema(name).ok_or_else(|| cursor::missing(name))?, Vec::new())
+            }
+            CursorStatement::Close(_) => (Arc::new(Schema::empty()), Vec::new()),
+        };
+        Ok(Prepared { todo: Todo::Cursor(statement), schema, placeholders })
+    }
 }
 
 #[async_trait]
@@ -90,6 +111,10 @@ impl QueryParser for Describer {
         match statements.pop() {
             None => Ok(None),
             Some(Todo::Command(command)) => Ok(Some(Arc::new(Prepared::command(command)))),
+            Some(Todo::Cursor(statement)) => {
+                sound(client, None)?;
+                Ok(Some(Arc::new(self.describe_cursor(&session, statement, types).await?)))
+            }
             Some(Todo::Query(text)) => {
                 sound(client, None)?;
                 Ok(Some(Arc::new(self.describe(&session, text, types).await?)))
@@ -180,6 +205,25 @@ impl ExtendedQueryHandler for Extended {
         Ok(())
     }
 
+    async fn on_describe<C>(&self, client: &mut C, message: Describe) -> PgWireResult<()>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore<Statement = Self::Statement>,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        // In Postgres a cursor is a portal, and clients ask for its columns as of one.
+        let name = message.name.as_deref().unwrap_or(DEFAULT_NAME);
+        let is_cursor = message.target_type == TARGET_TYPE_BYTE_PORTAL && client.portal_store().get_portal(name).is_none();
+        match session::of(client)?.cursors.schema(name).filter(|_| is_cursor) {
+            Some(schema) => {
+                let fields = rows::fields(&schema, &Format::UnifiedText)?;
+                send_describe_response(client, &DescribePortalResponse::new(fields)).await
+            }
+            None => self._on_describe(client, message).await,
+        }
+    }
+
     async fn on_sync<C>(&self, client: &mut C, _: PgSync) -> PgWireResult<()>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
@@ -232,7 +276,7 @@ impl Extended {
     /// Runs a portal, or goes on with it: at most `rows_max` rows, 0 for all.
     async fn execute<C>(
         &self,
-        session: &Session,
+        session: &Arc<Session>,
         client: &mut C,
         portal: &Portal<Arc<Prepared>>,
         rows_max: usize,
@@ -262,7 +306,7 @@ impl Extended {
     /// The rows of a portal that was not executed yet; `None`: it was a command, and is answered.
     async fn start<C>(
         &self,
-        session: &Session,
+        session: &Arc<Session>,
         client: &mut C,
         portal: &Portal<Arc<Prepared>>,
     ) -> PgWireResult<Option<QueryResponse>>
@@ -280,6 +324,20 @@ impl Extended {
                     Answer::Done(tag) => send_execution_response(client, tag).await.map(|()| None),
                     Answer::Rows(names, texts) => rows::texts(&names, texts, &portal.result_column_format).map(Some),
                 }
+            }
+            Todo::Cursor(statement) => {
+                sound(client, None)?;
+                let tag = match statement {
+                    CursorStatement::Declare { name, hold, text } => {
+                        let values = params::values(portal, &prepared.placeholders)?;
+                        cursor::declare(&self.parser.0.engine, session, client, (name, *hold, text), values).await?
+                    }
+                    CursorStatement::Fetch { name, take } => {
+                        return cursor::fetch(session, name, *take, &portal.result_column_format).map(Some);
+                    }
+                    CursorStatement::Close(name) => session.cursors.close(name.as_deref())?,
+                };
+                send_execution_response(client, tag).await.map(|()| None)
             }
             Todo::Query(text) => {
                 sound(client, None)?;

@@ -21,6 +21,7 @@ mod cancel;
 mod catalog;
 mod command;
 mod connection;
+mod cursor;
 mod dialect;
 mod errors;
 mod extended;

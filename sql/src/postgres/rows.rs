@@ -145,7 +145,7 @@ impl Rows {
 ///
 /// # Errors
 /// `Encode`: a value does not fit, or there are other columns than were described.
-fn plain_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Error> {
+pub(super) fn plain_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Error> {
     let failed = |reason: String| Error::Encode { reason };
     if batch.num_columns() != schema.fields().len() {
         return Err(failed("the answer has other columns than were described".to_owned()));

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::cancel::CancelKey;
 use super::catalog::{Described, Names};
+use super::cursor::Cursors;
 use super::errors::{fatal, told};
 use super::settings::Settings;
 
@@ -19,7 +20,7 @@ const STATEMENTS_MAX: usize = 1_000;
 /// Bytes of their texts.
 const STATEMENT_BYTES_MAX: usize = 16 << 20;
 /// Portals of a session, each of which may hold a turn of the tenant and a batch of rows.
-const PORTALS_MAX: usize = 64;
+pub(super) const PORTALS_MAX: usize = 64;
 
 /// A session; found among the extensions of its connection once the client was let in.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(super) struct Session {
     pub(super) settings: Mutex<Settings>,
     /// What of it is kept.
     pub(super) kept: Mutex<Kept>,
+    /// Queries that wait to be fetched.
+    pub(super) cursors: Cursors,
     /// Cancels its queries as long as the session lives.
     pub(super) _key: CancelKey,
 }

@@ -16,6 +16,7 @@ use pgwire::messages::response::EmptyQueryResponse;
 use pgwire::messages::simplequery::Query;
 
 use super::command::{Answer, sound};
+use super::cursor::{self, CursorStatement};
 use super::errors::failed;
 use super::session::{self, Session};
 use super::statements::Todo;
@@ -67,7 +68,7 @@ impl SimpleQueryHandler for Simple {
 }
 
 impl Simple {
-    async fn answer<C>(&self, session: &Session, client: &mut C, todo: Todo) -> PgWireResult<()>
+    async fn answer<C>(&self, session: &Arc<Session>, client: &mut C, todo: Todo) -> PgWireResult<()>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
         C::PortalStore: PortalStore,
@@ -81,6 +82,21 @@ impl Simple {
                     Answer::Done(tag) => send_execution_response(client, tag).await,
                     Answer::Rows(names, texts) => {
                         send_query_response(client, rows::texts(&names, texts, &Format::UnifiedText)?, true).await
+                    }
+                }
+            }
+            Todo::Cursor(statement) => {
+                sound(client, None)?;
+                match statement {
+                    CursorStatement::Declare { name, hold, text } => {
+                        let tag = cursor::declare(&self.0.engine, session, client, (&name, hold, &text), None).await?;
+                        send_execution_response(client, tag).await
+                    }
+                    CursorStatement::Fetch { name, take } => {
+                        send_query_response(client, cursor::fetch(session, &name, take, &Format::UnifiedText)?, true).await
+                    }
+                    CursorStatement::Close(name) => {
+                        send_execution_response(client, session.cursors.close(name.as_deref())?).await
                     }
                 }
             }

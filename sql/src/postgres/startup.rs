@@ -25,6 +25,7 @@ use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 
 use super::Postgres;
 use super::catalog::{Database, Names};
+use super::cursor::Cursors;
 use super::errors::{failed, fatal};
 use super::session::{Kept, Session};
 use super::settings::{Settings, options};
@@ -114,6 +115,7 @@ impl Startup {
             described,
             settings,
             kept,
+            cursors: Cursors::default(),
             _key: key,
         });
         self.known.store(true, Ordering::Relaxed);

@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 
 use super::command::Command;
+use super::cursor::CursorStatement;
 use super::dialect;
 use crate::error::{Error, Result};
 use crate::statement;
@@ -31,6 +32,8 @@ pub(super) struct Rewriter {
 pub(super) enum Todo {
     /// The session answers itself.
     Command(Command),
+    /// The session does, with a query of the engine.
+    Cursor(CursorStatement),
     /// The engine does, or refuses.
     Query(String),
 }
@@ -60,7 +63,11 @@ impl Rewriter {
         if statements.len() > STATEMENTS_MAX {
             return Err(Error::OneStatement { found: statements.len() });
         }
-        let todo = |statement: &Ast| Command::of(statement).map_or_else(|| Todo::Query(statement.to_string()), Todo::Command);
+        let todo = |statement: &Ast| match (Command::of(statement), CursorStatement::of(statement)) {
+            (Some(command), _) => Todo::Command(command),
+            (None, Some(cursor)) => Todo::Cursor(cursor),
+            (None, None) => Todo::Query(statement.to_string()),
+        };
         Ok(statements.iter().map(todo).collect())
     }
 
@@ -90,6 +97,7 @@ mod tests {
         let told = read.map(|todo| {
             todo.into_iter().map(|todo| match todo {
                 Todo::Command(command) => format!("{command:?}"),
+                Todo::Cursor(cursor) => format!("{cursor:?}"),
                 Todo::Query(text) => text,
             })
         });
@@ -115,7 +123,7 @@ mod tests {
         check("DISCARD ALL", &["DiscardAll"]);
         check("DEALLOCATE ALL", &["Deallocate(None)"]);
         check("DEALLOCATE a", &["Deallocate(Some(\"a\"))"]);
-        check("CLOSE ALL; UNLISTEN *", &["Nothing(\"CLOSE CURSOR ALL\")", "Nothing(\"UNLISTEN\")"]);
+        check("CLOSE ALL; UNLISTEN *", &["Close(None)", "Nothing(\"UNLISTEN\")"]);
         check("DESCRIBE metrics", &["DESCRIBE metrics"]);
     }
 
