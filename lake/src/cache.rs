@@ -270,7 +270,7 @@ fn parse_footer(file: &FileEntry, start: u64, bytes: Bytes, pages: PageTable) ->
         // Their types are in the file.
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let reader = ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(parse)?;
-        return Ok(Footer { reader, pages });
+        return Ok(Footer { reader, attributes: None, pages });
     }
     // The file's columns in the types of the catalog: dictionaries stay dictionaries, times keep their zone.
     let stored = catalog::schema::stored(file.table);

@@ -12,7 +12,7 @@ use arrow::datatypes::SchemaRef;
 use arrow_pg::row_encoder::RowEncoder;
 use datafusion::common::ParamValues;
 use datafusion::sql::sqlparser::ast::{CloseCursor, DeclareType, FetchDirection, Statement as Ast, Value, ValueWithSpan};
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, stream};
 use parking_lot::Mutex;
 use pgwire::api::ClientInfo;
 use pgwire::api::portal::Format;
