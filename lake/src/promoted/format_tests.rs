@@ -88,7 +88,7 @@ fn printed(batch: &RecordBatch) -> BTreeMap<&'static str, Vec<Vec<(String, Strin
 }
 
 async fn scanned(lake: &Lake, file: &FileEntry, attributes: Option<&[String]>) -> (RecordBatch, u64) {
-    let spec = ScanSpec { attributes: attributes.map(Arc::from), ..ScanSpec::all(["trace_id"].into_iter().chain(MAPS)) };
+    let spec = ScanSpec { keys: attributes.map(Arc::from), ..ScanSpec::all(["trace_id"].into_iter().chain(MAPS)) };
     let metrics = Arc::clone(&spec.metrics);
     let batches: Vec<RecordBatch> = lake.scan(Arc::new(file.clone()), spec).expect("valid").try_collect().await.expect("reads");
     let rows = schema::rows(Table::Spans);
