@@ -64,8 +64,8 @@ pub fn bound_batches(plan: &LogicalPlan, state: &mut SessionState) -> Result<()>
     if makes {
         rows = rows.min(MADE_ROWS);
     }
-    if constants > 0 {
-        rows = rows.min(BATCH_BYTES_MAX / constants);
+    if let Some(bound) = BATCH_BYTES_MAX.checked_div(constants) {
+        rows = rows.min(bound);
     }
     let config = state.config().clone().with_batch_size(rows.max(1));
     *state.config_mut() = config;
