@@ -317,15 +317,15 @@ proptest! {
         runtime.block_on(async {
             let mut dice = Dice(seed);
             let model = Model::new(&mut dice, apart).await;
-            for _ in 0..15 {
+            for _ in 0..8 {
                 model.check(&mut dice).await;
             }
             model.world.flush(&model.tenant).await;
-            for _ in 0..15 {
+            for _ in 0..8 {
                 model.check(&mut dice).await;
             }
             model.world.compact().await;
-            for _ in 0..30 {
+            for _ in 0..16 {
                 model.check(&mut dice).await;
             }
         });
