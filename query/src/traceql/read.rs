@@ -159,7 +159,7 @@ impl Reading {
         let alone = self.alone();
         let (loose, others): (Vec<_>, Vec<_>) = self.files.iter().cloned().partition(|file| self.loose.contains_key(&file.id));
         for file in loose.into_iter().chain(self.view.lake().prune(&others, &predicate, self.time)) {
-            let scan = |columns: &[String], predicate: &Predicate, row_group| {
+            let scan = |columns: &[String], predicate: &Predicate, ids, row_group| {
                 let spec = ScanSpec {
                     columns: columns.to_vec(),
                     time: self.time,
@@ -173,21 +173,24 @@ impl Reading {
                 };
                 // Compaction leaves nothing that is there twice.
                 let is_once = file.level != Level::L0;
-                Ok::<_, Error>(Source { stream: self.view.lake().scan(Arc::clone(&file), spec)?, current: None, is_once })
+                Ok::<_, Error>(Source { stream: self.view.lake().scan(Arc::clone(&file), spec)?, current: None, ids, is_once })
             };
             match self.loose.get(&file.id) {
                 Some(groups) => {
+                    // Row groups are shared out, not ids.
+                    let any = (0, u128::MAX);
                     for group in (at..*groups).step_by(of) {
-                        lying.push(scan(&self.loose_columns, &self.predicate, Some(group))?);
+                        lying.push(scan(&self.loose_columns, &self.predicate, any, Some(group))?);
                     }
                 }
-                None if alone.contains(&file.id) => lying.push(scan(&self.columns, &predicate, None)?),
-                None => sources.push(scan(&self.columns, &predicate, None)?),
+                None if alone.contains(&file.id) => lying.push(scan(&self.columns, &predicate, ids, None)?),
+                None => sources.push(scan(&self.columns, &predicate, ids, None)?),
             }
         }
         if !self.fresh.is_empty() {
             let sorted = self.sorted(ids)?;
-            sources.push(Source { stream: stream::iter(sorted.into_iter().map(Ok)).boxed(), current: None, is_once: false });
+            let stream = stream::iter(sorted.into_iter().map(Ok)).boxed();
+            sources.push(Source { stream, current: None, ids, is_once: false });
         }
         let reservation = MemoryConsumer::new("SpansRead").register(work.context.memory_pool());
         Ok(Traces {
@@ -195,7 +198,6 @@ impl Reading {
             lying,
             shape: self.shape.clone(),
             time: self.time,
-            ids,
             spans_max: work.config.trace_spans_max,
             beyond: Beyond::IsRefused,
             left_out: 0,
@@ -292,7 +294,6 @@ pub(super) struct Traces {
     lying: Vec<Source>,
     shape: Shape,
     time: TimeRange,
-    ids: (u128, u128),
     spans_max: usize,
     beyond: Beyond,
     /// Spans that were left out because their trace has too many.
@@ -305,6 +306,8 @@ pub(super) struct Traces {
 struct Source {
     stream: BatchStream,
     current: Option<(Arc<SpanBatch>, usize)>,
+    /// Traces that are wanted, both ends included.
+    ids: (u128, u128),
     is_once: bool,
 }
 
@@ -314,12 +317,12 @@ impl Source {
     }
 
     /// Gets the next batch when the last one is used up; whether there is a new one.
-    async fn fill(&mut self, shape: &Shape, time: TimeRange, ids: (u128, u128)) -> Result<bool> {
+    async fn fill(&mut self, shape: &Shape, time: TimeRange) -> Result<bool> {
         let mut has_new = false;
         while self.current.as_ref().is_none_or(|(batch, row)| *row >= batch.len()) {
             self.current = None;
             let Some(batch) = self.stream.next().await.transpose()? else { break };
-            let batch = wanted(batch, time, ids)?;
+            let batch = wanted(batch, time, self.ids)?;
             let batch = if self.is_once { batch } else { once(batch)? };
             if batch.num_rows() > 0 {
                 self.current = Some((Arc::new(SpanBatch::new(batch, shape)?), 0));
@@ -362,7 +365,7 @@ impl Traces {
     /// The lake's; out of memory.
     pub(super) async fn next(&mut self) -> Result<Option<Group>> {
         while let Some(source) = self.lying.last_mut() {
-            source.fill(&self.shape, self.time, self.ids).await?;
+            source.fill(&self.shape, self.time).await?;
             match source.current.take() {
                 Some((batch, row)) => {
                     self.held.try_resize(batch.rows().get_array_memory_size() + self.beside)?;
@@ -427,7 +430,7 @@ impl Traces {
     }
 
     async fn fill(&mut self, at: usize) -> Result<()> {
-        if self.sources[at].fill(&self.shape, self.time, self.ids).await? {
+        if self.sources[at].fill(&self.shape, self.time).await? {
             self.resize()?;
         }
         Ok(())
