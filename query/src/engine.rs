@@ -13,6 +13,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use lake::{FreshRows, Lake};
 
 use crate::budget::Budget;
+use crate::busy::Turns;
 use crate::config::{QueryConfig, QueryLimits};
 use crate::error::{Error, Result};
 use crate::functions::Functions;
@@ -40,6 +41,7 @@ pub struct Engine {
     memory: Arc<NodePool>,
     /// One for all queries, so that its quota is that of the node.
     spills: Arc<DiskManager>,
+    turns: Turns,
     dictionaries: Arc<DictionaryCache>,
     promql: OnceLock<Arc<promql::table::Language>>,
     logql: OnceLock<Arc<logql::table::Language>>,
@@ -66,9 +68,24 @@ impl Engine {
         let memory = NodePool::new(config.node_memory_bytes_max);
         let dictionaries = DictionaryCache::new(config.dictionary_cache_bytes);
         let spills = Arc::new(spills(&config).map_err(Error::from)?);
+        let turns = Turns::new(config.target_partitions());
         let (promql, logql, traceql, usage) = (OnceLock::new(), OnceLock::new(), OnceLock::new(), OnceLock::new());
         let functions = Functions::new();
-        Ok(Arc::new(Self { lake, fresh, env, functions, memory, spills, dictionaries, config, promql, logql, traceql, usage }))
+        Ok(Arc::new(Self {
+            lake,
+            fresh,
+            env,
+            functions,
+            memory,
+            spills,
+            turns,
+            dictionaries,
+            config,
+            promql,
+            logql,
+            traceql,
+            usage,
+        }))
     }
 
     /// The settings.
@@ -174,7 +191,7 @@ impl Engine {
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
-            .with_physical_optimizer_rule(Arc::new(Interruptible(stop.clone())))
+            .with_physical_optimizer_rule(Arc::new(Interruptible { stop: stop.clone(), turns: self.turns.clone() }))
             .with_catalog_list(Arc::new(Namespace::new(Arc::clone(&view), extras.clone())));
         if let Some(planner) = extras.as_ref().and_then(|extras| extras.type_planner()) {
             builder = builder.with_type_planner(planner);

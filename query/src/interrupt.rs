@@ -25,6 +25,7 @@ use datafusion::physical_plan::joins::{
 };
 use tokio::time::Instant;
 
+use crate::busy::Turns;
 use crate::error::Error;
 
 /// Raised when nobody wants the answer any more, or its time is up.
@@ -56,11 +57,15 @@ impl StopFlag {
 
 /// Makes the joins of a plan end when they should.
 #[derive(Debug)]
-pub(crate) struct Interruptible(pub(crate) StopFlag);
+pub(crate) struct Interruptible {
+    pub(crate) stop: StopFlag,
+    pub(crate) turns: Turns,
+}
 
 impl Interruptible {
     fn watch(&self, filter: &JoinFilter) -> Option<JoinFilter> {
-        let expression = Arc::new(WhileWanted { inner: Arc::clone(filter.expression()), stop: self.0.clone() });
+        let expression =
+            Arc::new(WhileWanted { inner: Arc::clone(filter.expression()), stop: self.stop.clone(), turns: self.turns.clone() });
         Some(JoinFilter::new(expression, filter.column_indices().to_vec(), Arc::clone(filter.schema())))
     }
 }
@@ -97,11 +102,12 @@ impl PhysicalOptimizerRule for Interruptible {
     }
 }
 
-/// An expression that fails once the flag is raised.
+/// An expression that fails once the flag is raised, and takes turns when its thread is kept for long.
 #[derive(Debug)]
 struct WhileWanted {
     inner: Arc<dyn PhysicalExpr>,
     stop: StopFlag,
+    turns: Turns,
 }
 
 impl PartialEq for WhileWanted {
@@ -141,7 +147,7 @@ impl PhysicalExpr for WhileWanted {
         if self.stop.is_stopped() {
             return Err(Error::Stopped.into());
         }
-        self.inner.evaluate(batch)
+        self.turns.take(|| self.inner.evaluate(batch))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
@@ -150,7 +156,7 @@ impl PhysicalExpr for WhileWanted {
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
         let inner = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.inner));
-        Ok(Arc::new(Self { inner, stop: self.stop.clone() }))
+        Ok(Arc::new(Self { inner, stop: self.stop.clone(), turns: self.turns.clone() }))
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

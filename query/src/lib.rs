@@ -15,6 +15,7 @@ pub mod admission;
 mod arguments;
 mod bounds;
 mod budget;
+mod busy;
 pub mod config;
 mod deletes;
 pub mod engine;
