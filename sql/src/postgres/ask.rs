@@ -22,7 +22,7 @@ impl Session {
             database: self.database.clone(),
             user: self.user.clone(),
             names: Arc::clone(&self.names),
-            pg_catalog: Arc::clone(&self.pg_catalog),
+            described: self.described.clone(),
             settings,
         };
         SqlRequest {

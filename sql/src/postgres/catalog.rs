@@ -12,8 +12,8 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use catalog::TenantId;
-use datafusion::catalog::SchemaProvider;
-use datafusion::common::{DataFusionError, Result as DataFusionResult};
+use datafusion::catalog::{SchemaProvider, TableProvider};
+use datafusion::common::{DataFusionError, Result as DataFusionResult, internal_err};
 use datafusion::datasource::TableType;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::ScalarUDF;
@@ -24,19 +24,30 @@ use datafusion_pg_catalog::pg_catalog::context::{PgCatalogContextProvider, Role}
 use datafusion_pg_catalog::pg_catalog::generate_series_arg_coercion::CoerceIntArgsToBigInt;
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
 use datafusion_pg_catalog::pg_catalog::{PG_CATALOG_TABLES, PgCatalogSchemaProvider, PgCatalogStaticTables, PgCatalogTable};
-use futures::StreamExt;
+use futures::TryStreamExt;
 use query::{Engine, SessionExtras};
 
 use super::functions;
+use super::information_schema::InformationSchema;
 use super::rows::plain_type;
 use super::settings::Settings;
+use super::views::{self, Overlay};
 use crate::edge::{Times, edge_type};
 use crate::error::Result;
 
 /// The schema of Postgres' own tables.
 const PG_CATALOG: &str = "pg_catalog";
-/// The schema that SQL itself describes; DataFusion makes it.
+/// The schema by which SQL describes itself.
 const INFORMATION_SCHEMA: &str = "information_schema";
+/// Every schema.
+const SCHEMAS: [&str; 6] = [
+    query::namespace::SCHEMA,
+    query::namespace::SYSTEM,
+    query::namespace::USAGE,
+    query::namespace::USER,
+    PG_CATALOG,
+    INFORMATION_SCHEMA,
+];
 
 /// What is the same for every session. One per process.
 #[derive(Debug)]
@@ -46,11 +57,12 @@ pub(super) struct Names {
     functions: Vec<ScalarUDF>,
 }
 
+/// A table that there is.
 #[derive(Debug)]
-struct Listed {
-    schema: String,
-    name: String,
-    columns: SchemaRef,
+pub(super) struct Listed {
+    pub(super) schema: String,
+    pub(super) name: String,
+    pub(super) columns: SchemaRef,
 }
 
 impl Names {
@@ -64,7 +76,7 @@ impl Names {
         let session = engine.session(&TenantId::anonymous(), engine.config().limits.clone())?;
         let mut tables = Vec::new();
         let catalog = session.context().catalog(query::namespace::CATALOG);
-        // What users made differs from tenant to tenant and comes and goes: information_schema has it, pg_catalog does not.
+        // What users made differs from tenant to tenant and comes and goes: names are the same for every session.
         let schemas = catalog.iter().flat_map(|catalog| catalog.schema_names());
         for schema in schemas.filter(|schema| schema != query::namespace::USER) {
             let Some(provider) = catalog.as_ref().and_then(|catalog| catalog.schema(&schema)) else { continue };
@@ -108,6 +120,14 @@ pub(super) struct Database {
 
 type PgCatalog = PgCatalogSchemaProvider<Database, Roles>;
 
+/// What describes a database to a session.
+#[derive(Debug, Clone)]
+pub(super) struct Described {
+    pg_catalog: Arc<dyn SchemaProvider>,
+    classes: Arc<dyn TableProvider>,
+    information: Arc<InformationSchema>,
+}
+
 impl Database {
     pub(super) fn new(name: &str, names: Arc<Names>) -> Self {
         Self { name: Arc::from(name), names }
@@ -117,18 +137,20 @@ impl Database {
         PgCatalogSchemaProvider::try_new(self.clone(), Arc::clone(&self.names.rows), Roles { user: Arc::from(user) })
     }
 
-    /// The schema `pg_catalog` for a session of `user`. Every session gives every table the same oid: clients keep them.
+    /// The schemas that describe the database to a session of `user`. Every session gives every table the same oid: clients keep them.
     ///
     /// # Errors
     /// The catalog's own rows are broken.
-    pub(super) async fn pg_catalog(&self, user: &str) -> DataFusionResult<Arc<dyn SchemaProvider>> {
+    pub(super) async fn described(&self, user: &str) -> DataFusionResult<Described> {
         let provider = self.provider(user)?;
         // Oids are given as tables are met. Meeting all of them first, in their order, makes the numbers those of every session.
-        if let Some(PgCatalogTable::Dynamic(classes)) = provider.build_table_by_name("pg_class")? {
-            let mut rows = classes.execute(Arc::new(TaskContext::default()));
-            while rows.next().await.transpose()?.is_some() {}
-        }
-        Ok(Arc::new(provider))
+        let Some(PgCatalogTable::Dynamic(classes)) = provider.build_table_by_name("pg_class")? else {
+            return internal_err!("there is no pg_class");
+        };
+        let rows = classes.execute(Arc::new(TaskContext::default())).try_collect::<Vec<_>>().await?;
+        let classes = views::classes(classes.schema(), &rows)?;
+        let information = InformationSchema::new(&self.name, &SCHEMAS, &self.names.tables)?;
+        Ok(Described { pg_catalog: Arc::new(provider), classes, information: Arc::new(information) })
     }
 }
 
@@ -139,9 +161,7 @@ impl CatalogInfo for Database {
     }
 
     async fn schema_names(&self, catalog: &str) -> DataFusionResult<Option<Vec<String>>> {
-        let own = [query::namespace::SCHEMA, query::namespace::SYSTEM, query::namespace::USAGE, query::namespace::USER];
-        let schemas = own.into_iter().chain([PG_CATALOG, INFORMATION_SCHEMA]);
-        Ok((catalog == &*self.name).then(|| schemas.map(str::to_owned).collect()))
+        Ok((catalog == &*self.name).then(|| SCHEMAS.map(str::to_owned).to_vec()))
     }
 
     async fn table_names(&self, _: &str, schema: &str) -> DataFusionResult<Option<Vec<String>>> {
@@ -191,7 +211,7 @@ pub(super) struct Extras {
     pub(super) database: String,
     pub(super) user: String,
     pub(super) names: Arc<Names>,
-    pub(super) pg_catalog: Arc<dyn SchemaProvider>,
+    pub(super) described: Described,
     pub(super) settings: Settings,
 }
 
@@ -201,11 +221,16 @@ impl SessionExtras for Extras {
     }
 
     fn schema_names(&self) -> Vec<String> {
-        vec![PG_CATALOG.to_owned()]
+        vec![PG_CATALOG.to_owned(), INFORMATION_SCHEMA.to_owned()]
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        (name == PG_CATALOG).then(|| Arc::clone(&self.pg_catalog))
+        let Described { pg_catalog, classes, information } = &self.described;
+        match name {
+            PG_CATALOG => Some(Arc::new(Overlay::new(Arc::clone(pg_catalog), Arc::clone(classes), self.settings.clone()))),
+            INFORMATION_SCHEMA => Some(Arc::clone(information) as Arc<dyn SchemaProvider>),
+            _ => None,
+        }
     }
 
     fn type_planner(&self) -> Option<Arc<dyn TypePlanner>> {

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::array::{AsArray, StringArray};
+use arrow::datatypes::{DataType, Field, Fields, Int64Type};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
@@ -20,23 +21,29 @@ use datafusion_pg_catalog::pg_catalog::{
 };
 
 use super::settings::{SERVER_VERSION, Settings};
+use super::to_char::ToChar;
 
 /// Functions about privileges: everybody who is let in may read.
 const PRIVILEGES: [&str; 4] =
     ["has_table_privilege", "has_schema_privilege", "has_database_privilege", "has_any_column_privilege"];
 
 /// Functions about things that there are none of, such as comments, views, indexes: null, whatever they are asked.
-const NOTHING: [&str; 13] = [
+const NOTHING: [&str; 18] = [
+    "_pg_expandarray",
     "col_description",
+    "inet_client_addr",
+    "inet_server_addr",
     "obj_description",
     "pg_advisory_unlock_all",
+    "pg_get_function_arguments",
+    "pg_get_function_identity_arguments",
+    "pg_get_function_result",
     "pg_get_functiondef",
     "pg_get_indexdef",
     "pg_get_ruledef",
     "pg_get_serial_sequence",
     "pg_get_triggerdef",
     "pg_get_viewdef",
-    "pg_size_pretty",
     "pg_table_size",
     "pg_tablespace_location",
     "shobj_description",
@@ -73,9 +80,51 @@ pub(super) fn all() -> Vec<ScalarUDF> {
         constant("version", text(&format!("PostgreSQL {SERVER_VERSION} (Telelake {})", env!("CARGO_PKG_VERSION")))),
     ];
     all.extend(PRIVILEGES.map(has_privilege_udf::create_has_privilege_udf));
-    all.extend(NOTHING.map(|name| ScalarUDF::from(Always::new(name, ScalarValue::Utf8(None)))));
+    all.extend(NOTHING.map(|name| ScalarUDF::from(Always::new(name, nothing(name)))));
+    all.push(ScalarUDF::from(ToChar::new()));
+    all.push(size_pretty());
     all.extend(VISIBLE.map(|name| ScalarUDF::from(Always::new(name, ScalarValue::Boolean(Some(true))))));
     all
+}
+
+/// The null that a function answers with.
+fn nothing(name: &str) -> ScalarValue {
+    match name {
+        // An element of an array and its place; clients ask for both by name.
+        "_pg_expandarray" => {
+            let fields = [("x", DataType::Int32), ("n", DataType::Int32)].map(|(name, of)| Field::new(name, of, true));
+            ScalarValue::try_from(DataType::Struct(Fields::from_iter(fields))).unwrap_or(ScalarValue::Null)
+        }
+        _ => ScalarValue::Utf8(None),
+    }
+}
+
+/// `pg_size_pretty(bytes)`.
+fn size_pretty() -> ScalarUDF {
+    let pretty = |args: &[ColumnarValue]| {
+        let arrays = ColumnarValue::values_to_arrays(args)?;
+        let sizes = arrays[0].as_primitive::<Int64Type>().iter();
+        Ok(ColumnarValue::Array(Arc::new(sizes.map(|bytes| bytes.map(pretty_bytes)).collect::<StringArray>())))
+    };
+    create_udf("pg_size_pretty", vec![DataType::Int64], DataType::Utf8, Volatility::Immutable, Arc::new(pretty))
+}
+
+/// Bytes in the largest unit that leaves five digits at most, rounded half away from zero.
+fn pretty_bytes(bytes: i64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if bytes.unsigned_abs() < 10 * 1024 {
+        return format!("{bytes} bytes");
+    }
+    let mut halves = bytes / 512;
+    let mut unit = "bytes";
+    for next in UNITS {
+        unit = next;
+        if halves.unsigned_abs() < 20 * 1024 - 1 || unit == "PB" {
+            break;
+        }
+        halves /= 1024;
+    }
+    format!("{} {unit}", (halves + halves.signum()) / 2)
 }
 
 /// Functions that tell of the session.
@@ -183,5 +232,16 @@ impl ScalarUDFImpl for Setting {
             None if !missing_ok => exec_err!("unrecognized configuration parameter \"{name}\""),
             value => Ok(ColumnarValue::Scalar(ScalarValue::Utf8(value.map(str::to_owned)))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_pretty() {
+        let told = [0, 10_239, 10_240, 1_000_000, 20_970_000, 5_000_000_000, -10_240, i64::MAX].map(pretty_bytes);
+        assert_eq!(told, ["0 bytes", "10239 bytes", "10 kB", "977 kB", "20 MB", "4768 MB", "-10 kB", "8192 PB"]);
     }
 }

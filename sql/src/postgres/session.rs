@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use catalog::TenantId;
-use datafusion::catalog::SchemaProvider;
 use parking_lot::Mutex;
 use pgwire::api::ClientInfo;
 use pgwire::error::{PgWireError, PgWireResult};
 use uuid::Uuid;
 
 use super::cancel::CancelKey;
-use super::catalog::Names;
+use super::catalog::{Described, Names};
 use super::errors::{fatal, told};
 use super::settings::Settings;
 
@@ -35,8 +34,8 @@ pub(super) struct Session {
     pub(super) flight: Uuid,
     /// Tables and columns.
     pub(super) names: Arc<Names>,
-    /// The schema `pg_catalog`.
-    pub(super) pg_catalog: Arc<dyn SchemaProvider>,
+    /// What describes its database.
+    pub(super) described: Described,
     /// What SET has set.
     pub(super) settings: Mutex<Settings>,
     /// What of it is kept.

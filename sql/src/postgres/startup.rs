@@ -98,8 +98,8 @@ impl Startup {
         let database = if named.is_empty() { query::namespace::CATALOG.to_owned() } else { named };
         let settings = settings(client.metadata(), &user)?;
         let names = self.postgres.names().await?;
-        let pg_catalog = Database::new(&database, Arc::clone(&names)).pg_catalog(&user).await;
-        let pg_catalog = pg_catalog.map_err(|e| failed(&crate::Error::from(query::Error::from(e))))?;
+        let described = Database::new(&database, Arc::clone(&names)).described(&user).await;
+        let described = described.map_err(|e| failed(&crate::Error::from(query::Error::from(e))))?;
         let flight = self.postgres.engine.engine().env().new_uuid();
         let key = self.postgres.cancel.new_key(client.protocol_version(), tenant.clone(), flight);
         client.set_pid_and_secret_key(key.pid, key.secret.clone());
@@ -111,7 +111,7 @@ impl Startup {
             user,
             flight,
             names,
-            pg_catalog,
+            described,
             settings,
             kept,
             _key: key,

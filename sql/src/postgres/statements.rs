@@ -1,15 +1,19 @@
 //! From a text in Postgres' dialect to statements that our gate understands.
 //!
 //! ```text
-//! text ─ measured ─► tokens ─ known questions replaced ─► statements ─ rewritten ─► command, or text for the engine
+//! text ─ measured ─► statements ─┬─ about the catalog ─► known questions replaced, rewritten ─┬─► command, or text for the engine
+//!                                └─ others ─────────────► words of the dialect ───────────────┘
 //! ```
 //! datafusion-pg-catalog knows what psql and others ask that DataFusion has no words for, and puts words that it has in its place.
-//! The result goes through [`statement::check`] like any other text: this is a translation, no gate.
+//! What it does to a statement is right for questions about the catalog alone; others only meet [`dialect`]. The result goes through [`statement::check`] like any other text: this is a translation, no gate.
 
 use datafusion::sql::sqlparser::ast::Statement as Ast;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 
 use super::command::Command;
+use super::dialect;
 use crate::error::{Error, Result};
 use crate::statement;
 
@@ -42,7 +46,7 @@ impl Rewriter {
     /// `TextTooLong`, `TooComplex`, `Syntax`; `OneStatement` when there are more than a hundred.
     pub(super) fn read(&self, text: &str) -> Result<Vec<Todo>> {
         statement::measure(text)?; // before anything that recurses sees it
-        let statements = match self.parser.parse(text) {
+        let statements = match self.parse(text) {
             Ok(statements) => statements,
             // What only the other dialect knows, DESCRIBE for one, is taken as it is; otherwise that one says better what is wrong.
             Err(_) => {
@@ -58,6 +62,19 @@ impl Rewriter {
         }
         let todo = |statement: &Ast| Command::of(statement).map_or_else(|| Todo::Query(statement.to_string()), Todo::Command);
         Ok(statements.iter().map(todo).collect())
+    }
+
+    fn parse(&self, text: &str) -> std::result::Result<Vec<Ast>, ParserError> {
+        let plain = Parser::parse_sql(&PostgreSqlDialect {}, text);
+        let about_catalog = plain.as_ref().map_or(true, |statements| statements.iter().any(dialect::is_about_catalog));
+        let mut statements = if about_catalog { self.parser.parse(text)? } else { plain? };
+        for statement in &mut statements {
+            dialect::words(statement);
+            if about_catalog {
+                dialect::catalog_words(statement);
+            }
+        }
+        Ok(if about_catalog { statements } else { statements.into_iter().map(dialect::harmless).collect() })
     }
 }
 
