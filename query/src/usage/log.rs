@@ -1,6 +1,7 @@
 //! From a query that comes to a row that waits to be written.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use catalog::{Env, TenantId};
 use parking_lot::Mutex;
@@ -12,19 +13,26 @@ use super::caller::Origin;
 use super::note::Notes;
 use super::row::{Language, Outcome, Row};
 
-/// Rows that may wait to be written, some 1 KiB each.
+/// Rows that may wait to be written.
 const QUEUE_MAX: usize = 8_192;
+/// Bytes of their texts.
+const QUEUE_BYTES_MAX: usize = 32 << 20;
 
 /// Where rows of the log begin. One per process.
 #[derive(Debug)]
 pub struct QueryLog {
     queue: mpsc::Sender<Row>,
+    /// Bytes of the texts that wait.
+    bytes: Arc<AtomicUsize>,
     env: Env,
 }
 
 /// The end of the queue at which rows are taken to be written.
 #[derive(Debug)]
-pub struct QueuedRows(mpsc::Receiver<Row>);
+pub struct QueuedRows {
+    rows: mpsc::Receiver<Row>,
+    bytes: Arc<AtomicUsize>,
+}
 
 /// A query that somebody waits for. Ended by whoever sees its end; dropped before that, it was cancelled.
 #[derive(Debug)]
@@ -39,7 +47,18 @@ impl QueryLog {
     /// A log, and where its rows come out.
     pub fn new(env: Env) -> (Arc<Self>, QueuedRows) {
         let (queue, rows) = mpsc::channel(QUEUE_MAX);
-        (Arc::new(Self { queue, env }), QueuedRows(rows))
+        let bytes = Arc::new(AtomicUsize::new(0));
+        (Arc::new(Self { queue, bytes: Arc::clone(&bytes), env }), QueuedRows { rows, bytes })
+    }
+
+    /// Queues a row; drops and counts it when there is no room.
+    fn queue(&self, row: Row) {
+        let size = size(&row);
+        let before = self.bytes.fetch_add(size, Ordering::Relaxed);
+        if before + size > QUEUE_BYTES_MAX || self.queue.try_send(row).is_err() {
+            self.bytes.fetch_sub(size, Ordering::Relaxed);
+            metrics::counter!("telelake_query_log_dropped_total").increment(1);
+        }
     }
 
     /// A query of `tenant` that has just come.
@@ -88,9 +107,7 @@ impl Asking {
         row.outcome = row.outcome.or(Some(outcome));
         row.duration = self.begun.elapsed();
         (row.files, row.bytes) = self.notes.meter.total();
-        if self.log.queue.try_send(row).is_err() {
-            metrics::counter!("telelake_query_log_dropped_total").increment(1);
-        }
+        self.log.queue(row);
     }
 }
 
@@ -106,14 +123,26 @@ impl QueuedRows {
     /// Waits for rows and takes up to `most`; none when the log is gone.
     pub async fn take(&mut self, most: usize) -> Vec<Row> {
         let mut rows = Vec::new();
-        self.0.recv_many(&mut rows, most).await;
+        self.rows.recv_many(&mut rows, most).await;
+        self.left(&rows);
         rows
     }
 
     /// The rows that wait now.
     pub fn take_waiting(&mut self) -> Vec<Row> {
-        std::iter::from_fn(|| self.0.try_recv().ok()).collect()
+        let rows: Vec<Row> = std::iter::from_fn(|| self.rows.try_recv().ok()).collect();
+        self.left(&rows);
+        rows
     }
+
+    fn left(&self, rows: &[Row]) {
+        self.bytes.fetch_sub(rows.iter().map(size).sum(), Ordering::Relaxed);
+    }
+}
+
+/// Bytes of the texts that a sender can make long.
+fn size(row: &Row) -> usize {
+    row.text.len() + row.error.as_ref().map_or(0, String::len)
 }
 
 #[cfg(test)]
@@ -178,6 +207,15 @@ mod tests {
             drop(ask(&log));
         }
         assert_eq!(rows.take_waiting().len(), QUEUE_MAX);
+        // Long texts fill it sooner, and it empties again.
+        for _ in 0..2 {
+            for _ in 0..3_000 {
+                let asking = ask(&log);
+                asking.note(|row| row.set_text(&"x".repeat(20_000)));
+                asking.end(Outcome::Ok);
+            }
+            assert_eq!(rows.take_waiting().len(), QUEUE_BYTES_MAX / (16 << 10));
+        }
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Names {
         let session = engine.session(&TenantId::anonymous(), engine.config().limits.clone())?;
         let mut tables = Vec::new();
         let catalog = session.context().catalog(query::namespace::CATALOG);
-        // What users made differs from tenant to tenant and comes and goes: information_schema has it, pg_catalog does not.
+        // What users made differs from tenant to tenant and comes and goes: names are the same for every session.
         let schemas = catalog.iter().flat_map(|catalog| catalog.schema_names());
         for schema in schemas.filter(|schema| schema != query::namespace::USER) {
             let Some(provider) = catalog.as_ref().and_then(|catalog| catalog.schema(&schema)) else { continue };
