@@ -16,6 +16,15 @@ fn shown_double(value: f64) -> String {
     text
 }
 
+/// The value of an attribute.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Typed<'a> {
+    Text(&'a str),
+    Int(i64),
+    Double(f64),
+    Bool(bool),
+}
+
 /// The typed maps of a batch.
 #[derive(Debug)]
 pub(super) struct Attributes<'a> {
@@ -78,6 +87,19 @@ impl<'a> Attributes<'a> {
             Cow::Borrowed(self.json.values.value(self.json.find(row, name)?))
         };
         Some(found).filter(|value| !value.is_empty())
+    }
+
+    /// The value of the attribute `name` as it is; `None` when there is none or it is composed.
+    pub(super) fn typed(&self, row: usize, name: &str) -> Option<Typed<'a>> {
+        if let Some(at) = self.text.find(row, name) {
+            Some(Typed::Text(self.text.values.value(at)))
+        } else if let Some(at) = self.int.find(row, name) {
+            Some(Typed::Int(self.int.values.value(at)))
+        } else if let Some(at) = self.double.find(row, name) {
+            Some(Typed::Double(self.double.values.value(at)))
+        } else {
+            self.bool.find(row, name).map(|at| Typed::Bool(self.bool.values.value(at)))
+        }
     }
 
     /// Whether some attribute has a name that `wanted` says.

@@ -1,13 +1,15 @@
 //! Settings of the metrics of spans.
 
-use std::collections::HashSet;
+mod validate;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::labels::{SPAN_INTRINSICS, sanitized};
+pub use super::policy::{AttributeMatch, FilterPolicy, MatchType, MatchValue, PolicyMatch};
+pub use validate::InvalidGeneratorConfig;
 
-/// Series that are counted from spans.
+/// Series that are counted from spans. Where Tempo has another name for a setting, it is understood too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GeneratorConfig {
@@ -23,12 +25,18 @@ pub struct GeneratorConfig {
     pub idle: Duration,
     /// Whether latencies point to traces.
     pub exemplars: bool,
+    /// A label that exemplars have beside `trace_id` with the same value, e.g. `traceID` as Tempo's have; empty: none.
+    pub trace_id_label_name: String,
     /// `classic`, `native` (exponential buckets) or `both`.
+    #[serde(alias = "generate_native_histograms")]
     pub histograms: HistogramKind,
     /// Calls, latency and size of spans.
     pub span_metrics: SpanMetricsConfig,
     /// Who calls whom.
+    #[serde(alias = "service_graphs")]
     pub service_graph: ServiceGraphConfig,
+    /// Which hosts send spans.
+    pub host_info: HostInfoConfig,
 }
 
 /// How latencies are kept.
@@ -71,22 +79,56 @@ pub struct SpanMetricsConfig {
     pub enabled: bool,
     /// Whose names they have: `tempo`, `collector` or both.
     pub profiles: Vec<Profile>,
+    /// Whether spans are counted.
+    pub calls: bool,
+    /// Whether their latencies are.
+    pub latency: bool,
+    /// Whether sizes are counted (profile `tempo`).
+    pub size: bool,
     /// Upper bounds of the latency buckets in seconds, for the profile `tempo`.
+    #[serde(alias = "histogram_buckets")]
     pub buckets: Vec<f64>,
     /// Upper bounds of the latency buckets in milliseconds, for the profile `collector`.
     pub buckets_ms: Vec<f64>,
+    /// Which labels there are without being asked for.
+    pub intrinsic_dimensions: IntrinsicDimensions,
     /// Attributes that become labels; those of the resource count first. A name that is taken gets the prefix `__`.
     pub dimensions: Vec<String>,
     /// Labels that are made of several attributes.
     pub dimension_mappings: Vec<DimensionMapping>,
-    /// Whether the status message is a label.
-    pub status_message: bool,
-    /// Whether sizes are counted (profile `tempo`).
-    pub size: bool,
     /// Whether resources are written as `traces_target_info`, and `job` and `instance` are labels (profile `tempo`).
+    #[serde(alias = "enable_target_info")]
     pub target_info: bool,
     /// Attributes of resources that are no labels of `traces_target_info`.
+    #[serde(alias = "target_info_excluded_dimensions")]
     pub target_info_excluded: Vec<String>,
+    /// Whether `instance` is a label of spans, too, when `job` is.
+    #[serde(alias = "enable_instance_label")]
+    pub instance_label: bool,
+    /// An attribute of spans or resources, a double, that says which share of spans was sampled: calls and latencies count its
+    /// inverse. Empty: none.
+    pub span_multiplier_key: String,
+    /// Whether that share is taken from the trace state first (`ot=th:...`).
+    #[serde(alias = "enable_tracestate_span_multiplier")]
+    pub tracestate_span_multiplier: bool,
+    /// Which spans are counted; none: all of them.
+    pub filter_policies: Vec<FilterPolicy>,
+}
+
+/// Labels of spans that are no attributes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IntrinsicDimensions {
+    /// The service.
+    pub service: bool,
+    /// The name of the span.
+    pub span_name: bool,
+    /// `SPAN_KIND_SERVER` and others.
+    pub span_kind: bool,
+    /// `STATUS_CODE_ERROR` and others.
+    pub status_code: bool,
+    /// The message beside the status: any text.
+    pub status_message: bool,
 }
 
 /// A label that is made of several attributes.
@@ -112,19 +154,51 @@ pub struct ServiceGraphConfig {
     #[serde(with = "humantime_serde")]
     pub wait: Duration,
     /// Spans of one tenant that wait; further ones are dropped and counted.
+    #[serde(alias = "max_items")]
     pub edges_max: usize,
+    /// Whether requests and those that failed are counted.
+    pub requests: bool,
+    /// Whether their latencies are.
+    pub latency: bool,
+    /// Whether every edge is a gauge as well, `traces_service_graph_connection_info`, that says 1 while there are requests.
+    pub connection_info: bool,
     /// Upper bounds of the latency buckets in seconds.
+    #[serde(alias = "histogram_buckets")]
     pub buckets: Vec<f64>,
     /// Attributes of either span that become labels; those of the resource count first.
     pub dimensions: Vec<String>,
     /// Whether such labels say whose they are, by `client_` and `server_`. Otherwise the server's value is taken if both have one.
+    #[serde(alias = "enable_client_server_prefix")]
     pub client_server_prefix: bool,
     /// Whether the label `virtual_node` says which side sent no span.
+    #[serde(alias = "enable_virtual_node_label")]
     pub virtual_node_label: bool,
     /// Attributes that name the other side when it sends no spans itself; the first that a span has counts.
     pub peer_attributes: Vec<String>,
+    /// Attributes that say that a client's span asks a database; the first that it has names it, if nothing else does.
+    pub database_name_attributes: Vec<String>,
     /// Whether the time that a message spent between its producer and its consumer is measured.
+    #[serde(alias = "enable_messaging_system_latency_histogram")]
     pub messaging_latency: bool,
+    /// As that of span metrics. An edge counts as often as the side that stands for more spans.
+    pub span_multiplier_key: String,
+    /// As that of span metrics.
+    #[serde(alias = "enable_tracestate_span_multiplier")]
+    pub tracestate_span_multiplier: bool,
+    /// Which spans may be one side of an edge; none: all of them. The other side of one that may not is not counted either.
+    pub filter_policies: Vec<FilterPolicy>,
+}
+
+/// Hosts by what their resources say of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostInfoConfig {
+    /// Whether there is a gauge of 1 for every host, with its id as `grafana_host_id` and the attribute that has it as `host_source`.
+    pub enabled: bool,
+    /// Attributes of resources that identify a host; the first that is a text and not empty counts.
+    pub host_identifiers: Vec<String>,
+    /// The gauge's name.
+    pub metric_name: String,
 }
 
 impl Default for GeneratorConfig {
@@ -135,9 +209,11 @@ impl Default for GeneratorConfig {
             series_max: 100_000,
             idle: Duration::from_secs(900),
             exemplars: true,
+            trace_id_label_name: String::new(),
             histograms: HistogramKind::Classic,
             span_metrics: SpanMetricsConfig::default(),
             service_graph: ServiceGraphConfig::default(),
+            host_info: HostInfoConfig::default(),
         }
     }
 }
@@ -152,17 +228,43 @@ impl Default for SpanMetricsConfig {
         Self {
             enabled: true,
             profiles: vec![Profile::Tempo],
+            calls: true,
+            latency: true,
+            size: true,
             buckets: exponential(0.002, 14),
             buckets_ms: [2, 4, 6, 8, 10, 50, 100, 200, 400, 800, 1_000, 1_400, 2_000, 5_000, 10_000, 15_000]
                 .map(f64::from)
                 .to_vec(),
+            intrinsic_dimensions: IntrinsicDimensions::default(),
             dimensions: Vec::new(),
             dimension_mappings: Vec::new(),
-            status_message: false,
-            size: true,
             target_info: false,
             target_info_excluded: Vec::new(),
+            instance_label: true,
+            span_multiplier_key: String::new(),
+            tracestate_span_multiplier: false,
+            filter_policies: Vec::new(),
         }
+    }
+}
+
+impl SpanMetricsConfig {
+    /// Whether a span may stand for others.
+    pub(super) fn is_weighted(&self) -> bool {
+        !self.span_multiplier_key.is_empty() || self.tracestate_span_multiplier
+    }
+}
+
+impl ServiceGraphConfig {
+    /// Whether a request may stand for others.
+    pub(super) fn is_weighted(&self) -> bool {
+        !self.span_multiplier_key.is_empty() || self.tracestate_span_multiplier
+    }
+}
+
+impl Default for IntrinsicDimensions {
+    fn default() -> Self {
+        Self { service: true, span_name: true, span_kind: true, status_code: true, status_message: false }
     }
 }
 
@@ -172,134 +274,29 @@ impl Default for ServiceGraphConfig {
             enabled: true,
             wait: Duration::from_secs(10),
             edges_max: 10_000,
+            requests: true,
+            latency: true,
+            connection_info: false,
             buckets: exponential(0.1, 8),
             dimensions: Vec::new(),
             client_server_prefix: false,
             virtual_node_label: false,
             peer_attributes: ["peer.service", "db.name", "db.system", "db.system.name"].map(str::to_owned).to_vec(),
+            database_name_attributes: ["db.namespace", "db.name", "db.system", "db.system.name"].map(str::to_owned).to_vec(),
             messaging_latency: false,
+            span_multiplier_key: String::new(),
+            tracestate_span_multiplier: false,
+            filter_policies: Vec::new(),
         }
     }
 }
 
-/// A setting out of its bounds.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("generator.{key} is {value}, must be {bound}")]
-pub struct InvalidGeneratorConfig {
-    /// The setting.
-    pub key: &'static str,
-    /// Its value.
-    pub value: String,
-    /// What it must be.
-    pub bound: &'static str,
-}
-
-/// Bounds of one histogram: a label set costs a series each.
-const BUCKETS_MAX: usize = 63;
-/// Configured labels of one metric.
-const DIMENSIONS_MAX: usize = 32;
-
-impl GeneratorConfig {
-    /// Checks every setting.
-    ///
-    /// # Errors
-    /// The first setting that is out of bounds.
-    pub fn validate(&self) -> Result<(), InvalidGeneratorConfig> {
-        let between = |key, value: Duration, (min, max): (u64, u64), bound| {
-            if value < Duration::from_millis(min) || value > Duration::from_millis(max) {
-                return bad(key, humantime_text(value), bound);
-            }
-            Ok(())
-        };
-        between("interval", self.interval, (100, 3_600_000), "between 100ms and 1h")?;
-        between("idle", self.idle, (1_000, 30 * 86_400_000), "between 1s and 30days")?;
-        between("service_graph.wait", self.service_graph.wait, (100, 3_600_000), "between 100ms and 1h")?;
-        count("series_max", self.series_max, 1 << 24, "between 1 and 16,777,216")?;
-        count("service_graph.edges_max", self.service_graph.edges_max, 1 << 24, "between 1 and 16,777,216")?;
-        buckets("span_metrics.buckets", &self.span_metrics.buckets)?;
-        buckets("span_metrics.buckets_ms", &self.span_metrics.buckets_ms)?;
-        buckets("service_graph.buckets", &self.service_graph.buckets)?;
-        let spans = &self.span_metrics;
-        let names: Vec<&str> =
-            spans.dimensions.iter().map(String::as_str).chain(spans.dimension_mappings.iter().map(|m| m.name.as_str())).collect();
-        dimensions("span_metrics.dimensions", &names, &SPAN_INTRINSICS)?;
-        if spans.profiles.iter().collect::<HashSet<_>>().len() != spans.profiles.len() {
-            return bad("span_metrics.profiles", format!("{:?}", spans.profiles), "a list of different profiles");
+impl Default for HostInfoConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            host_identifiers: ["k8s.node.name", "host.id"].map(str::to_owned).to_vec(),
+            metric_name: "traces_host_info".to_owned(),
         }
-        if let Some(mapping) =
-            spans.dimension_mappings.iter().find(|m| m.source_labels.is_empty() || m.source_labels.len() > DIMENSIONS_MAX)
-        {
-            return bad("span_metrics.dimension_mappings", format!("{:?}", mapping.name), "made of 1 to 32 source_labels");
-        }
-        let graph = &self.service_graph;
-        let names: Vec<&str> = graph.dimensions.iter().map(String::as_str).collect();
-        dimensions("service_graph.dimensions", &names, &[])?;
-        if graph.peer_attributes.len() > DIMENSIONS_MAX {
-            return bad("service_graph.peer_attributes", graph.peer_attributes.len().to_string(), "at most 32 attributes");
-        }
-        Ok(())
-    }
-}
-
-fn bad<T>(key: &'static str, value: String, bound: &'static str) -> Result<T, InvalidGeneratorConfig> {
-    Err(InvalidGeneratorConfig { key, value, bound })
-}
-
-fn humantime_text(value: Duration) -> String {
-    if value.subsec_millis() == 0 { format!("{}s", value.as_secs()) } else { format!("{}ms", value.as_millis()) }
-}
-
-fn count(key: &'static str, value: usize, max: usize, bound: &'static str) -> Result<(), InvalidGeneratorConfig> {
-    if (1..=max).contains(&value) { Ok(()) } else { bad(key, value.to_string(), bound) }
-}
-
-/// Finite, above zero, ascending.
-fn buckets(key: &'static str, bounds: &[f64]) -> Result<(), InvalidGeneratorConfig> {
-    let ascend = bounds.is_sorted_by(|a, b| a < b) && bounds.iter().all(|b| b.is_finite() && *b > 0.0);
-    if !ascend || bounds.is_empty() || bounds.len() > BUCKETS_MAX {
-        return bad(key, format!("{bounds:?}"), "1 to 63 ascending bounds above 0");
-    }
-    Ok(())
-}
-
-/// Different labels, none of them empty.
-fn dimensions(key: &'static str, names: &[&str], taken: &[&str]) -> Result<(), InvalidGeneratorConfig> {
-    let labels: HashSet<String> = names.iter().map(|name| sanitized(name, taken)).collect();
-    if names.len() > DIMENSIONS_MAX || labels.len() != names.len() || names.iter().any(|name| name.is_empty()) {
-        return bad(key, format!("{names:?}"), "at most 32 attributes whose labels differ");
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bounds_are_checked() {
-        let default = GeneratorConfig::default();
-        default.validate().unwrap();
-        assert_eq!(default.span_metrics.buckets.last(), Some(&16.384));
-        assert_eq!(default.service_graph.buckets.last(), Some(&12.8));
-        #[track_caller]
-        fn refused(change: impl FnOnce(&mut GeneratorConfig), expected: &str) {
-            let mut config = GeneratorConfig::default();
-            change(&mut config);
-            assert_eq!(config.validate().unwrap_err().to_string(), expected);
-        }
-        refused(|c| c.interval = Duration::from_millis(10), "generator.interval is 10ms, must be between 100ms and 1h");
-        refused(|c| c.series_max = 0, "generator.series_max is 0, must be between 1 and 16,777,216");
-        refused(
-            |c| c.service_graph.buckets = vec![1.0, 0.5],
-            "generator.service_graph.buckets is [1.0, 0.5], must be 1 to 63 ascending bounds above 0",
-        );
-        refused(
-            |c| c.span_metrics.dimensions = vec!["http.method".into(), "http_method".into()],
-            "generator.span_metrics.dimensions is [\"http.method\", \"http_method\"], must be at most 32 attributes whose labels differ",
-        );
-        refused(
-            |c| c.span_metrics.profiles = vec![Profile::Tempo, Profile::Tempo],
-            "generator.span_metrics.profiles is [Tempo, Tempo], must be a list of different profiles",
-        );
     }
 }

@@ -5,6 +5,7 @@
 //!                └ no room for its series: the slot of metric_overflow="true"
 //! ```
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -19,9 +20,9 @@ use crate::registry::Series;
 const OVERFLOW_LABEL: (&str, &str) = ("metric_overflow", "true");
 
 /// A metric: its name and what `/api/v1/metadata` says of it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Metric {
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     pub(super) help: &'static str,
 }
 
@@ -36,12 +37,21 @@ pub(super) struct Layout {
     pub(super) is_info: bool,
     /// Whether latencies point to spans.
     pub(super) points: bool,
+    /// Whether a span may stand for others, and so for a part of one: native histograms then have counts that are no integers.
+    pub(super) weighted: bool,
+}
+
+impl Metric {
+    /// A metric whose name is not configured.
+    pub(super) const fn new(name: &'static str, help: &'static str) -> Self {
+        Self { name: Cow::Borrowed(name), help }
+    }
 }
 
 impl Layout {
     /// Metrics of counters alone.
     pub(super) fn counting(counters: Vec<Metric>) -> Self {
-        Self { counters, histograms: Vec::new(), kind: HistogramKind::Classic, is_info: false, points: false }
+        Self { counters, histograms: Vec::new(), kind: HistogramKind::Classic, is_info: false, points: false, weighted: false }
     }
 
     /// Series of one label set.
@@ -66,7 +76,7 @@ pub(super) struct Budget {
 pub(super) struct Entry {
     /// [`LabelSet::as_bytes`].
     pub(super) labels: Box<[u8]>,
-    pub(super) counters: Box<[u64]>,
+    pub(super) counters: Box<[f64]>,
     pub(super) histograms: Box<[Histogram]>,
     /// When it was 0, in milliseconds.
     pub(super) created_ms: i64,
@@ -143,8 +153,12 @@ impl Entries {
         let layout = &self.layout;
         let entry = Entry {
             labels: labels.into(),
-            counters: vec![0; layout.counters.len()].into(),
-            histograms: layout.histograms.iter().map(|(_, bounds, _)| Histogram::new(bounds, layout.kind)).collect(),
+            counters: vec![0.0; layout.counters.len()].into(),
+            histograms: layout
+                .histograms
+                .iter()
+                .map(|(_, bounds, _)| Histogram::new(bounds, layout.kind, layout.weighted))
+                .collect(),
             created_ms: moment.since_ms + 1,
             touched_ms: moment.now_ms,
             announced: false,
@@ -184,11 +198,18 @@ impl Entries {
         self.free.push(slot);
     }
 
-    /// Adds `count` to the counter at `counter`, and remembers the time.
+    /// Remembers that something is counted.
     #[inline]
-    pub(super) fn add_to(&mut self, slot: u32, counter: usize, count: u64, now_ms: i64) {
+    pub(super) fn touch(&mut self, slot: u32, now_ms: i64) {
         if let Some(entry) = self.slots[slot as usize].as_mut() {
             entry.touched_ms = now_ms;
+        }
+    }
+
+    /// Adds `count` to the counter at `counter`. Whole numbers are exact up to 2^53.
+    #[inline]
+    pub(super) fn add_to(&mut self, slot: u32, counter: usize, count: f64) {
+        if let Some(entry) = self.slots[slot as usize].as_mut() {
             entry.counters[counter] += count;
         }
     }
@@ -202,9 +223,9 @@ impl Entries {
     }
 
     /// Adds a latency of 0 that nobody measured, and that points to nothing.
-    pub(super) fn observe_nothing(&mut self, slot: u32, histogram: usize, at: catalog::Timestamp) {
+    pub(super) fn observe_nothing(&mut self, slot: u32, histogram: usize, weight: f64, at: catalog::Timestamp) {
         if let Some(entry) = self.slots[slot as usize].as_mut() {
-            let nothing = Latency { duration_ns: 0, trace_id: [0; 16], span_id: [0; 8], at };
+            let nothing = Latency { duration_ns: 0, weight, trace_id: [0; 16], span_id: [0; 8], at };
             entry.histograms[histogram].observe(&self.layout.histograms[histogram].1, &nothing, false);
         }
     }
@@ -213,7 +234,7 @@ impl Entries {
     pub(super) fn set_info(&mut self, slot: u32, now_ms: i64) {
         if let Some(entry) = self.slots[slot as usize].as_mut() {
             entry.touched_ms = now_ms;
-            entry.counters.fill(1);
+            entry.counters.fill(1.0);
         }
     }
 }

@@ -11,22 +11,24 @@
 //! - A span whose side is taken already counts as unpaired; Tempo lets the later one win.
 //! - A span of a database's client is an edge of its own, whatever spans lie below it. Its latency is that of both sides.
 //! - A root span of a server needs no wait: nothing can come that it pairs with.
+//! - An edge counts as often as the side that stands for more spans; Tempo takes what came last.
+//! - A span that no policy admits takes the other side of its edge with it, whichever comes first, for as long as spans wait.
 //! - A span whose resource has no `service.name` is one of `unknown_service`, as it is stored; Tempo leaves it out.
 
+mod plan;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use catalog::Timestamp;
 
-use super::attributes::Attributes;
 use super::batch::SpanBatch;
-use super::config::{GeneratorConfig, ServiceGraphConfig};
 use super::edges::{EdgeKey, Waiting, edge_key};
-use super::entries::{Budget, Entries, Layout, Metric, Moment};
-use super::labels::{LabelSet, bounded, sanitized};
-use super::latency::{Bounds, Latency};
-use super::resources::{Known, Resources, Wanted};
-use super::spans::Source;
+use super::entries::{Budget, Entries, Moment};
+use super::labels::{LabelSet, bounded};
+use super::latency::Latency;
+use super::resources::Resources;
+
+pub(super) use plan::GraphPlan;
 
 const SERVER: i32 = 2;
 const CLIENT: i32 = 3;
@@ -34,48 +36,32 @@ const PRODUCER: i32 = 4;
 const CONSUMER: i32 = 5;
 const STATUS_ERROR: i32 = 2;
 
-const NS_PER_S: f64 = 1e9;
 /// The client of a root span that names no peer.
 const USER: &str = "user";
-/// Attributes that say that a span is a database's client's.
-const DATABASE: [&str; 4] = ["db.namespace", "db.name", "db.system", "db.system.name"];
-
 /// Histograms of an edge, by their place.
 const SERVER_SECONDS: usize = 0;
 const CLIENT_SECONDS: usize = 1;
 const MESSAGING_SECONDS: usize = 2;
-
-/// How edges become label sets.
-#[derive(Debug)]
-pub(super) struct GraphPlan {
-    pub(super) enabled: bool,
-    wait: Duration,
-    peers: Vec<String>,
-    dimensions: Vec<EdgeDimension>,
-    prefixed: bool,
-    virtual_node_label: bool,
-    messaging_latency: bool,
-}
-
-#[derive(Debug)]
-struct EdgeDimension {
-    source: Source,
-    label: String,
-    client_label: String,
-    server_label: String,
-}
 
 /// The tables that a graph is counted in.
 pub(super) struct GraphTables<'t> {
     pub(super) edges: &'t mut Entries,
     pub(super) unpaired: &'t mut Entries,
     pub(super) dropped: &'t mut Entries,
+    pub(super) connections: &'t mut Entries,
 }
 
+/// One of the two spans of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
+pub(super) enum Side {
     Client,
     Server,
+}
+
+impl Side {
+    fn of(kind: i32) -> Self {
+        if matches!(kind, CLIENT | PRODUCER) { Self::Client } else { Self::Server }
+    }
 }
 
 /// A span that is one side of an edge.
@@ -84,6 +70,8 @@ pub(super) struct Half {
     side: Side,
     service: Arc<str>,
     duration_ns: i64,
+    /// For how many spans it stands.
+    weight: f64,
     /// The end of a client's span, the start of a server's.
     turn_ns: i64,
     failed: bool,
@@ -115,126 +103,12 @@ struct Edge<'h> {
     server_half: Option<&'h Half>,
 }
 
-impl GraphPlan {
-    pub(super) fn new(config: &ServiceGraphConfig, wanted: &mut Wanted) -> Self {
-        let names: &[String] = if config.enabled { &config.dimensions } else { &[] };
-        let dimensions = names.iter().map(|name| EdgeDimension {
-            source: Source::new(name, wanted),
-            label: sanitized(name, &["client", "server", "connection_type", "virtual_node"]),
-            client_label: sanitized(&format!("client_{name}"), &[]),
-            server_label: sanitized(&format!("server_{name}"), &[]),
-        });
-        Self {
-            enabled: config.enabled,
-            wait: config.wait,
-            peers: config.peer_attributes.clone(),
-            dimensions: dimensions.collect(),
-            prefixed: config.client_server_prefix,
-            virtual_node_label: config.virtual_node_label,
-            messaging_latency: config.messaging_latency,
-        }
-    }
-
-    /// The metrics of edges, of unpaired spans and of dropped ones.
-    pub(super) fn layouts(config: &GeneratorConfig) -> [Layout; 3] {
-        let graph = &config.service_graph;
-        let seconds = |name, help| (Metric { name, help }, Bounds::new(&graph.buckets, NS_PER_S), "seconds");
-        let mut histograms = vec![
-            seconds("traces_service_graph_request_server_seconds", "Durations of requests as the server saw them."),
-            seconds("traces_service_graph_request_client_seconds", "Durations of requests as the client saw them."),
-        ];
-        if graph.messaging_latency {
-            let name = "traces_service_graph_request_messaging_system_seconds";
-            histograms.push(seconds(name, "Time between the end of a producer's span and the start of its consumer's."));
-        }
-        let counters = vec![
-            Metric { name: "traces_service_graph_request_total", help: "Requests between two nodes." },
-            Metric { name: "traces_service_graph_request_failed_total", help: "Requests between two nodes that failed." },
-        ];
-        let counted = |name, help| Layout::counting(vec![Metric { name, help }]);
-        [
-            Layout { counters, histograms, kind: config.histograms, is_info: false, points: config.exemplars },
-            counted("traces_service_graph_unpaired_spans_total", "Spans whose counterpart did not come."),
-            counted("traces_service_graph_dropped_spans_total", "Spans that there was no room to let wait."),
-        ]
-    }
-
-    fn half(&self, batch: &SpanBatch<'_>, row: usize, kind: i32, service: Arc<str>, resource: Option<&Known>) -> Half {
-        let side = if matches!(kind, CLIENT | PRODUCER) { Side::Client } else { Side::Server };
-        let (start, duration_ns) = (batch.starts.value(row), batch.duration_ns(row));
-        let value = |dimension: &EdgeDimension| {
-            let value = dimension.source.value(resource, &batch.attributes, row, |value| bounded(value).into());
-            value.unwrap_or_default()
-        };
-        Half {
-            side,
-            service,
-            duration_ns,
-            turn_ns: if side == Side::Client { start.saturating_add(duration_ns) } else { start },
-            failed: batch.statuses.value(row) == STATUS_ERROR,
-            messaging: matches!(kind, PRODUCER | CONSUMER),
-            peer: None,
-            dimensions: self.dimensions.iter().map(value).collect(),
-            trace_id: batch.trace_id(row),
-            span_id: batch.span_id(row),
-        }
-    }
-
-    /// The other side by its own word.
-    fn peer(&self, attributes: &Attributes<'_>, row: usize) -> Option<Box<str>> {
-        self.peers.iter().find_map(|name| attributes.find(row, name)).map(|peer| bounded(&peer).into())
-    }
-
-    /// The labels of an edge.
-    fn labels(&self, edge: &Edge<'_>, labels: &mut LabelSet) {
-        labels.clear();
-        labels.push("client", edge.client);
-        labels.push("server", edge.server);
-        let (connection, missing) = match edge.connection {
-            Connection::Direct => ("", ""),
-            Connection::Messaging => ("messaging_system", ""),
-            Connection::Database => ("database", ""),
-            Connection::Virtual(Side::Client) => ("virtual_node", "client"),
-            Connection::Virtual(Side::Server) => ("virtual_node", "server"),
-        };
-        labels.push("connection_type", connection);
-        if self.virtual_node_label {
-            labels.push("virtual_node", missing);
-        }
-        for (at, dimension) in self.dimensions.iter().enumerate() {
-            let of = |half: Option<&'_ Half>| half.map_or("", |half| &half.dimensions[at]).to_owned();
-            let (client, server) = (of(edge.client_half), of(edge.server_half));
-            if self.prefixed {
-                labels.push(&dimension.client_label, &client);
-                labels.push(&dimension.server_label, &server);
-            } else {
-                labels.push(&dimension.label, if server.is_empty() { &client } else { &server });
-            }
-        }
-    }
-}
-
-/// The node of the database that a client's span asks; `None` if it asks none.
-fn database(attributes: &Attributes<'_>, row: usize) -> Option<Box<str>> {
-    if !attributes.any(row, |name| name.starts_with("db.")) {
-        return None;
-    }
-    let name = DATABASE.iter().find_map(|name| attributes.find(row, name))?;
-    let find = |name: &str| attributes.find(row, name);
-    if let Some(node) = find("peer.service").or_else(|| find("server.address")) {
-        return Some(bounded(&node).into());
-    }
-    if let Some(address) = find("network.peer.address") {
-        let node = find("network.peer.port").map_or_else(|| address.to_string(), |port| format!("{address}:{port}"));
-        return Some(bounded(&node).into());
-    }
-    Some(bounded(&name).into())
-}
-
 /// The graph of one tenant.
 pub(super) struct Graph<'t> {
     pub(super) plan: &'t GraphPlan,
     pub(super) waiting: &'t mut Waiting<Half>,
+    /// Sides that no policy admitted.
+    pub(super) left_out: &'t mut Waiting<Side>,
     pub(super) tables: GraphTables<'t>,
     pub(super) budget: &'t mut Budget,
     pub(super) moment: Moment,
@@ -248,19 +122,23 @@ impl Graph<'_> {
     pub(super) fn count(&mut self, batch: &SpanBatch<'_>, resources: &mut Resources) {
         self.expire();
         let mut services: hashbrown::HashMap<i32, Arc<str>> = hashbrown::HashMap::new();
-        let wants_resource = !self.plan.dimensions.is_empty();
+        let plan = self.plan;
+        let wants_resource = plan.wants_resource();
         for (row, &kind) in batch.kinds.values().iter().enumerate() {
             if !matches!(kind, SERVER | CLIENT | PRODUCER | CONSUMER) {
                 continue;
             }
-            let service = services.entry(batch.services.key(row)).or_insert_with(|| bounded(batch.services.get(row)).into());
             let resource = if wants_resource { resources.get(batch.resources.value(row)) } else { None };
-            let half = self.plan.half(batch, row, kind, Arc::clone(service), resource.as_deref());
-            let plan = self.plan;
+            if !plan.filter.is_empty() && !plan.filter.admits(batch, row, resource.as_deref()) {
+                self.leave_out(batch, row, Side::of(kind));
+                continue;
+            }
+            let service = services.entry(batch.services.key(row)).or_insert_with(|| bounded(batch.services.get(row)).into());
+            let half = plan.half(batch, (row, kind), Arc::clone(service), resource.as_deref());
             // Only who is left alone is asked for its peer.
             let peer = || plan.peer(&batch.attributes, row);
             match half.side {
-                Side::Client => match database(&batch.attributes, row) {
+                Side::Client => match plan.database(&batch.attributes, row) {
                     Some(node) => self.database(&half, &node),
                     None => self.pair(edge_key(half.trace_id, half.span_id), half, peer),
                 },
@@ -285,9 +163,33 @@ impl Graph<'_> {
                 _ => self.unpaired(&half),
             }
         }
+        while self.left_out.expired(until).is_some() {}
+    }
+
+    /// Remembers that this side of an edge is not counted, and forgets the other one.
+    fn leave_out(&mut self, batch: &SpanBatch<'_>, row: usize, side: Side) {
+        metrics::counter!("telelake_generator_filtered_spans_total", "of" => "service_graph").increment(1);
+        let id = if side == Side::Client { Some(batch.span_id(row)) } else { batch.parent_id(row) };
+        let Some(key) = id.map(|id| edge_key(batch.trace_id(row), id)) else { return };
+        if self.waiting.get(&key).is_some_and(|half| half.side != side) {
+            self.waiting.take(&key);
+            Self::left_alone();
+        }
+        if self.left_out.get(&key).is_none() && self.left_out.insert(key, self.now, side).is_err() {
+            metrics::counter!("telelake_generator_dropped_spans_total", "reason" => "left_out").increment(1);
+        }
+    }
+
+    /// A side is not counted because the other one is not.
+    fn left_alone() {
+        metrics::counter!("telelake_generator_dropped_spans_total", "reason" => "filtered").increment(1);
     }
 
     fn pair(&mut self, key: EdgeKey, mut half: Half, peer: impl FnOnce() -> Option<Box<str>>) {
+        if self.left_out.get(&key).is_some_and(|side| *side != half.side) {
+            Self::left_alone();
+            return;
+        }
         match self.waiting.get(&key).map(|waiting| waiting.side) {
             Some(side) if side == half.side => self.unpaired(&half),
             Some(_) => {
@@ -332,16 +234,37 @@ impl Graph<'_> {
         let mut labels = LabelSet::default();
         labels.push(if half.side == Side::Client { "client" } else { "server" }, &half.service);
         let slot = table.slot(&labels, budget, moment);
-        table.add_to(slot, 0, 1, moment.now_ms);
+        table.touch(slot, moment.now_ms);
+        table.add_to(slot, 0, 1.0);
     }
 
     fn edge(&mut self, edge: &Edge<'_>) {
         self.plan.labels(edge, &mut self.labels);
+        if self.plan.connection_info {
+            let table = &mut *self.tables.connections;
+            let slot = table.slot(&self.labels, self.budget, self.moment);
+            table.set_info(slot, self.moment.now_ms);
+        }
+        if !self.plan.requests && !self.plan.latency {
+            return;
+        }
         let table = &mut *self.tables.edges;
         let slot = table.slot(&self.labels, self.budget, self.moment);
-        let failed = [edge.client_half, edge.server_half].into_iter().flatten().any(|half| half.failed);
-        table.add_to(slot, 0, 1, self.moment.now_ms);
-        table.add_to(slot, 1, u64::from(failed), self.moment.now_ms);
+        table.touch(slot, self.moment.now_ms);
+        let halves = || [edge.client_half, edge.server_half].into_iter().flatten();
+        let weight = halves().map(|half| half.weight).fold(0.0, f64::max);
+        if self.plan.requests {
+            table.add_to(slot, 0, weight);
+            table.add_to(slot, 1, if halves().any(|half| half.failed) { weight } else { 0.0 });
+        }
+        if self.plan.latency {
+            self.latency(slot, edge, weight);
+        }
+    }
+
+    /// Measures an edge that counts `weight` times.
+    fn latency(&mut self, slot: u32, edge: &Edge<'_>, weight: f64) {
+        let table = &mut *self.tables.edges;
         let client = edge.client_half;
         // What a database does is seen by its client alone.
         let server = edge.server_half.or(client.filter(|_| edge.connection == Connection::Database));
@@ -349,9 +272,9 @@ impl Graph<'_> {
             match half {
                 Some(half) => {
                     let Half { duration_ns, trace_id, span_id, .. } = *half;
-                    table.observe(slot, histogram, &Latency { duration_ns, trace_id, span_id, at: self.now });
+                    table.observe(slot, histogram, &Latency { duration_ns, weight, trace_id, span_id, at: self.now });
                 }
-                None => table.observe_nothing(slot, histogram, self.now),
+                None => table.observe_nothing(slot, histogram, weight, self.now),
             }
         }
         if let (true, Connection::Messaging, Some(client), Some(server)) =
@@ -360,8 +283,8 @@ impl Graph<'_> {
             let duration_ns = server.turn_ns.saturating_sub(client.turn_ns);
             // Clocks that disagree measure nothing.
             if duration_ns > 0 {
-                let latency = Latency { duration_ns, trace_id: server.trace_id, span_id: server.span_id, at: self.now };
-                table.observe(slot, MESSAGING_SECONDS, &latency);
+                let Half { trace_id, span_id, .. } = *server;
+                table.observe(slot, MESSAGING_SECONDS, &Latency { duration_ns, weight, trace_id, span_id, at: self.now });
             }
         }
     }

@@ -20,6 +20,13 @@ pub(super) fn sanitized(name: &str, taken: &[&str]) -> String {
     }
 }
 
+/// Whether `name` can be the name of a label.
+pub(super) fn is_label(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
 /// Labels in the order in which they were pushed: `name 0xff value 0xff ...`. No text holds 0xff.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct LabelSet {

@@ -68,6 +68,8 @@ pub(super) struct Pointer {
 pub(super) struct Latency {
     /// At least 0.
     pub(super) duration_ns: i64,
+    /// For how many spans it stands.
+    pub(super) weight: f64,
     pub(super) trace_id: [u8; 16],
     pub(super) span_id: [u8; 8],
     /// When it came.
@@ -78,7 +80,7 @@ pub(super) struct Latency {
 #[derive(Debug)]
 pub(super) struct Histogram {
     /// Per bucket, not cumulative; the last one is `+Inf`.
-    counts: Box<[u64]>,
+    counts: Box<[f64]>,
     sum_ns: u128,
     native: Option<Box<Native>>,
     /// The first span of each bucket since the last write, if spans are pointed to.
@@ -89,11 +91,11 @@ pub(super) struct Histogram {
 
 impl Histogram {
     /// No observation.
-    pub(super) fn new(bounds: &Bounds, kind: HistogramKind) -> Self {
+    pub(super) fn new(bounds: &Bounds, kind: HistogramKind, weighted: bool) -> Self {
         Self {
-            counts: vec![0; bounds.names.len()].into(),
+            counts: vec![0.0; bounds.names.len()].into(),
             sum_ns: 0,
-            native: kind.is_native().then(Box::default),
+            native: kind.is_native().then(|| Box::new(Native::new(weighted))),
             pointers: Vec::new(),
             pointed: 0,
         }
@@ -102,10 +104,15 @@ impl Histogram {
     #[inline]
     pub(super) fn observe(&mut self, bounds: &Bounds, latency: &Latency, points: bool) {
         let bucket = bounds.bucket(latency.duration_ns);
-        self.counts[bucket] += 1;
-        self.sum_ns += latency.duration_ns as u128;
+        self.counts[bucket] += latency.weight;
+        let spent_ns = if latency.weight == 1.0 {
+            latency.duration_ns as u128
+        } else {
+            (latency.duration_ns as f64 * latency.weight) as u128
+        };
+        self.sum_ns = self.sum_ns.saturating_add(spent_ns);
         if let Some(native) = &mut self.native {
-            native.observe(latency.duration_ns as f64 / bounds.unit_ns);
+            native.observe(latency.duration_ns as f64 / bounds.unit_ns, latency.weight);
         }
         if points && self.pointed >> bucket & 1 == 0 {
             self.point(bucket, latency);
@@ -114,14 +121,14 @@ impl Histogram {
 
     #[cold]
     fn point(&mut self, bucket: usize, latency: &Latency) {
-        let Latency { duration_ns, trace_id, span_id, at } = *latency;
+        let Latency { duration_ns, trace_id, span_id, at, .. } = *latency;
         self.pointed |= 1 << bucket;
         self.pointers.push(Pointer { bucket: bucket as u8, trace_id, span_id, duration_ns, at });
     }
 
     /// How many observations there are in the first bucket, in the first two, ...; the last is their number.
-    pub(super) fn cumulative(&self) -> impl Iterator<Item = u64> {
-        self.counts.iter().scan(0, |sum, count| {
+    pub(super) fn cumulative(&self) -> impl Iterator<Item = f64> {
+        self.counts.iter().scan(0.0, |sum, count| {
             *sum += count;
             Some(*sum)
         })
@@ -180,13 +187,13 @@ mod tests {
     #[test]
     fn counts_add_up_and_a_bucket_points_once() {
         let bounds = Bounds::new(&[1.0, 2.0], SECOND);
-        let mut histogram = Histogram::new(&bounds, HistogramKind::Classic);
+        let mut histogram = Histogram::new(&bounds, HistogramKind::Classic, false);
         for (id, ms) in [(1, 500), (2, 700), (3, 1_500), (4, 9_000)] {
             let at = Timestamp::from_secs(id);
-            let latency = Latency { duration_ns: ms * 1_000_000, trace_id: [id as u8; 16], span_id: [1; 8], at };
+            let latency = Latency { duration_ns: ms * 1_000_000, weight: 1.0, trace_id: [id as u8; 16], span_id: [1; 8], at };
             histogram.observe(&bounds, &latency, true);
         }
-        assert_eq!(histogram.cumulative().collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(histogram.cumulative().collect::<Vec<_>>(), [2.0, 3.0, 4.0]);
         assert_eq!(bounds.unit(histogram.sum_ns()), 11.7);
         let pointed: Vec<_> = histogram.pointers().iter().map(|p| (p.bucket, p.trace_id[0])).collect();
         assert_eq!(pointed, [(0, 1), (1, 3), (2, 4)]);

@@ -16,7 +16,8 @@
 //! - Counts are in memory: after a crash they begin anew, with a new start, and what was counted since the last write is missing from
 //!   the series (not from the spans). A node that is told to stop writes them once more.
 //! - Every series has the label [`INSTANCE_LABEL`], so that the nodes on one bucket never write the same one.
-//! - Memory is bounded: [`GeneratorConfig::series_max`] a tenant, [`ServiceGraphConfig::edges_max`] waiting edges a tenant, and as many
+//! - Memory is bounded: [`GeneratorConfig::series_max`] a tenant, [`ServiceGraphConfig::edges_max`] waiting edges a tenant and
+//!   as many sides that are left out, and as many
 //!   tenants as the registry of series takes.
 
 mod attributes;
@@ -25,14 +26,17 @@ pub mod config;
 mod edges;
 mod entries;
 mod graph;
+mod hosts;
 mod labels;
 mod latency;
 mod native;
+mod policy;
 mod resources;
 pub mod sink;
 mod size;
 mod spans;
 mod tenant;
+mod weight;
 mod write;
 
 #[cfg(test)]
@@ -47,7 +51,7 @@ use arrow::array::RecordBatch;
 use catalog::{Table, TenantId, Timestamp};
 use parking_lot::{Mutex, RwLock};
 
-pub use config::{GeneratorConfig, ServiceGraphConfig, SpanMetricsConfig};
+pub use config::{GeneratorConfig, HostInfoConfig, ServiceGraphConfig, SpanMetricsConfig};
 pub use sink::GeneratingSink;
 
 use crate::convert::series::introduced::Introduced;

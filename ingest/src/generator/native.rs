@@ -19,41 +19,37 @@ const GAP_MAX: i32 = 2;
 #[derive(Debug)]
 pub(super) struct Native {
     schema: i32,
-    zero: i64,
+    zero: f64,
     /// Index: bucket i is (base^(i-1), base^i] with base = 2^(2^-schema).
-    buckets: BTreeMap<i32, i64>,
-}
-
-impl Default for Native {
-    fn default() -> Self {
-        Self { schema: SCHEMA_MAX, zero: 0, buckets: BTreeMap::new() }
-    }
+    buckets: BTreeMap<i32, f64>,
+    weighted: bool,
 }
 
 /// The parts of a row, for [`Runs::sample`] to borrow.
 #[derive(Debug)]
 pub(super) struct Runs {
     schema: i32,
-    zero: i64,
-    total: i64,
+    zero: f64,
+    total: f64,
     spans: Vec<BucketSpan>,
-    counts: Vec<i64>,
-}
-
-impl Default for Runs {
-    /// No observation.
-    fn default() -> Self {
-        Self { schema: SCHEMA_MAX, zero: 0, total: 0, spans: Vec::new(), counts: Vec::new() }
-    }
+    counts: Vec<f64>,
+    /// The counts as integers; `None` when they may be fractions.
+    whole: Option<Vec<i64>>,
 }
 
 impl Native {
-    pub(super) fn observe(&mut self, value: f64) {
+    /// No observation. With `weighted` ones the histogram is one of floats, from its first sample on.
+    pub(super) fn new(weighted: bool) -> Self {
+        Self { schema: SCHEMA_MAX, zero: 0.0, buckets: BTreeMap::new(), weighted }
+    }
+
+    /// Adds an observation that stands for `weight` of them.
+    pub(super) fn observe(&mut self, value: f64, weight: f64) {
         if value <= ZERO_THRESHOLD {
-            self.zero += 1;
+            self.zero += weight;
             return;
         }
-        *self.buckets.entry(index(value, self.schema)).or_insert(0) += 1;
+        *self.buckets.entry(index(value, self.schema)).or_insert(0.0) += weight;
         while self.buckets.len() > BUCKETS_MAX && self.schema > SCHEMA_MIN {
             self.coarsen();
         }
@@ -64,20 +60,21 @@ impl Native {
         self.schema -= 1;
         for (at, count) in std::mem::take(&mut self.buckets) {
             // Rounds up: of buckets 1 and 2 the first one is made.
-            *self.buckets.entry((at + 1).div_euclid(2)).or_insert(0) += count;
+            *self.buckets.entry((at + 1).div_euclid(2)).or_insert(0.0) += count;
         }
     }
 
     /// As a row has it.
     pub(super) fn runs(&self) -> Runs {
-        let mut runs = Runs { schema: self.schema, zero: self.zero, total: self.zero, ..Runs::default() };
+        let (spans, counts) = (Vec::new(), Vec::new());
+        let mut runs = Runs { schema: self.schema, zero: self.zero, total: self.zero, spans, counts, whole: None };
         let mut next = None; // the index behind the run so far
         for (&at, &count) in &self.buckets {
             let gap = next.map_or(at, |next: i32| at - next);
             match runs.spans.last_mut() {
                 Some(run) if gap <= GAP_MAX => {
                     run.length += gap + 1;
-                    runs.counts.extend(std::iter::repeat_n(0, gap as usize));
+                    runs.counts.extend(std::iter::repeat_n(0.0, gap as usize));
                 }
                 _ => runs.spans.push(BucketSpan { offset: gap, length: 1 }),
             }
@@ -85,6 +82,7 @@ impl Native {
             runs.total += count;
             next = Some(at + 1);
         }
+        runs.whole = (!self.weighted).then(|| runs.counts.iter().map(|count| *count as i64).collect());
         runs
     }
 }
@@ -92,13 +90,18 @@ impl Native {
 impl Runs {
     /// The row; `sum` is that of all observations.
     pub(super) fn sample(&self, sum: f64) -> HistogramSample<'_> {
-        let counts = CountsOf { total: self.total, zero: self.zero, positive: &self.counts, negative: &[] };
+        let counts = match &self.whole {
+            Some(counts) => {
+                Counts::Integer(CountsOf { total: self.total as i64, zero: self.zero as i64, positive: counts, negative: &[] })
+            }
+            None => Counts::Float(CountsOf { total: self.total, zero: self.zero, positive: &self.counts, negative: &[] }),
+        };
         HistogramSample {
             schema: self.schema,
             reset_hint: 0,
             zero_threshold: ZERO_THRESHOLD,
             sum,
-            counts: Counts::Integer(counts),
+            counts,
             custom_bounds: &[],
             positive: &self.spans,
             negative: &[],
@@ -138,22 +141,22 @@ mod tests {
 
     #[test]
     fn runs_skip_long_gaps() {
-        let mut native = Native::default();
+        let mut native = Native::new(false);
         for value in [0.0, 1.0, 1.0, 1.18, 16.0] {
-            native.observe(value);
+            native.observe(value, 1.0);
         }
         let runs = native.runs();
         assert_eq!(runs.spans, [BucketSpan { offset: 0, length: 3 }, BucketSpan { offset: 29, length: 1 }]);
-        assert_eq!((runs.counts.as_slice(), runs.zero, runs.total), (&[2, 0, 1, 1][..], 1, 5));
+        assert_eq!((runs.whole.as_deref(), runs.zero, runs.total), (Some(&[2, 0, 1, 1][..]), 1.0, 5.0));
     }
 
     proptest! {
         #[test]
         fn coarse_buckets_are_those_of_the_coarse_schema(values in prop::collection::vec(1e-9..1e9_f64, 0..400)) {
-            let mut native = Native::default();
-            values.iter().for_each(|value| native.observe(*value));
-            let mut expected: BTreeMap<i32, i64> = BTreeMap::new();
-            values.iter().for_each(|value| *expected.entry(index(*value, native.schema)).or_insert(0) += 1);
+            let mut native = Native::new(false);
+            values.iter().for_each(|value| native.observe(*value, 1.0));
+            let mut expected: BTreeMap<i32, f64> = BTreeMap::new();
+            values.iter().for_each(|value| *expected.entry(index(*value, native.schema)).or_insert(0.0) += 1.0);
             prop_assert_eq!(&native.buckets, &expected);
             prop_assert!(native.buckets.len() <= BUCKETS_MAX);
             let runs = native.runs();

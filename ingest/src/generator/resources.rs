@@ -9,15 +9,17 @@ use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch};
 
-use super::attributes::Attributes;
+use super::attributes::{Attributes, Typed};
 use super::batch::column;
 use super::labels::{LabelSet, TARGET_INTRINSICS, bounded, sanitized};
+use super::policy::ResourceCondition;
+use super::weight::of_ratio;
 
 /// Resources of one generation of one tenant.
 const RESOURCES_MAX: usize = 20_000;
 
 /// What labels are made of.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Known {
     /// The values of [`Wanted::attributes`], empty for those that it lacks.
     pub(super) values: Box<[Box<str>]>,
@@ -27,6 +29,12 @@ pub(super) struct Known {
     pub(super) instance: Box<str>,
     /// The labels of `traces_target_info`, if there are any but `job` and `instance`, and one of these.
     pub(super) target: Option<LabelSet>,
+    /// Which of [`Wanted::conditions`] it meets.
+    pub(super) met: Box<[bool]>,
+    /// For how many spans each of its own stands, by [`Wanted::ratios`].
+    pub(super) weights: Box<[Option<f64>]>,
+    /// The labels of its host, if it names one.
+    pub(super) host: Option<LabelSet>,
 }
 
 /// Which attributes of resources are of use.
@@ -36,6 +44,12 @@ pub(super) struct Wanted {
     pub(super) attributes: Vec<String>,
     /// Whether there is `traces_target_info`, and the attributes that it leaves out.
     pub(super) target_info: Option<Vec<String>>,
+    /// What policies ask of resources.
+    pub(super) conditions: Vec<ResourceCondition>,
+    /// Attributes that say which share of spans was sampled.
+    pub(super) ratios: Vec<String>,
+    /// Attributes that identify a host; the first counts. None: hosts are not looked for.
+    pub(super) hosts: Vec<String>,
 }
 
 /// The resources of one tenant.
@@ -47,7 +61,8 @@ pub(super) struct Resources {
 
 impl Wanted {
     pub(super) fn is_empty(&self) -> bool {
-        self.attributes.is_empty() && self.target_info.is_none()
+        let Self { attributes, target_info, conditions, ratios, hosts } = self;
+        attributes.is_empty() && target_info.is_none() && conditions.is_empty() && ratios.is_empty() && hosts.is_empty()
     }
 
     fn read(&self, attributes: &Attributes<'_>, row: usize) -> Known {
@@ -57,8 +72,25 @@ impl Wanted {
         let job = if namespace.is_empty() || name.is_empty() { name.into_owned() } else { format!("{namespace}/{name}") };
         let instance = value("service.instance.id").into_owned();
         let target = self.target_info.as_ref().and_then(|excluded| target(attributes, row, excluded, &job, &instance));
-        Known { values, job: job.into(), instance: instance.into(), target }
+        Known {
+            values,
+            job: job.into(),
+            instance: instance.into(),
+            target,
+            met: self.conditions.iter().map(|condition| condition.is_met(attributes, row)).collect(),
+            weights: self.ratios.iter().map(|ratio| of_ratio(attributes.typed(row, ratio))).collect(),
+            host: self.hosts.iter().find_map(|name| host(attributes, row, name)),
+        }
     }
+}
+
+/// The labels of a host that the attribute `name` identifies.
+fn host(attributes: &Attributes<'_>, row: usize, name: &str) -> Option<LabelSet> {
+    let Some(Typed::Text(id)) = attributes.typed(row, name).filter(|value| *value != Typed::Text("")) else { return None };
+    let mut labels = LabelSet::default();
+    labels.push("grafana_host_id", id);
+    labels.push("host_source", name);
+    Some(labels)
 }
 
 /// The labels of `traces_target_info`.

@@ -109,15 +109,20 @@ pub(super) fn span_bytes(batch: &SpanBatch<'_>, row: usize) -> usize {
     bytes += if status == 0 { 0 } else { delimited(status) };
     bytes += sizes.dropped.iter().map(|column| optional(column, row)).sum::<usize>();
     bytes += fixed32(sizes.flags, row, 2);
-    if let Some(state) = sizes.trace_state.filter(|column| column.is_valid(row)) {
-        bytes += text(dictionary_text(state, row).len());
-    }
+    bytes += text(batch.trace_state(row).len());
     bytes + attributes(&batch.attributes, row) + sizes.events.bytes(row) + sizes.links.bytes(row)
 }
 
 /// A fixed32 behind a tag of `tag` bytes.
 fn fixed32(column: &Int32Array, row: usize, tag: usize) -> usize {
     if column.is_null(row) || column.value(row) == 0 { 0 } else { tag + 4 }
+}
+
+impl<'a> SpanBatch<'a> {
+    /// The W3C trace state, empty when there is none.
+    pub(super) fn trace_state(&self, row: usize) -> &'a str {
+        self.sizes.trace_state.filter(|column| column.is_valid(row)).map_or("", |column| dictionary_text(column, row))
+    }
 }
 
 fn dictionary_text(column: &dyn Array, row: usize) -> &str {

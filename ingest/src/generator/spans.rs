@@ -7,20 +7,24 @@ use catalog::Timestamp;
 
 use super::attributes::Attributes;
 use super::batch::SpanBatch;
-use super::config::{GeneratorConfig, Profile, SpanMetricsConfig};
+use super::config::{GeneratorConfig, IntrinsicDimensions, Profile, SpanMetricsConfig};
 use super::entries::{Budget, Entries, Layout, Metric, Moment};
 use super::labels::{LabelSet, SPAN_INTRINSICS, sanitized};
 use super::latency::{Bounds, Latency};
+use super::policy::Filter;
 use super::resources::{Known, Resources, Wanted};
 use super::size::span_bytes;
+use super::weight::Weights;
 
 const NS_PER_S: f64 = 1e9;
 const NS_PER_MS: f64 = 1e6;
 
-/// Names of the labels of one profile.
+/// The labels and metrics of one profile. Calls, if they are counted, are the first counter, sizes the last one.
 #[derive(Debug)]
 pub(super) struct SpanProfile {
     service: &'static str,
+    has_calls: bool,
+    has_latency: bool,
     has_size: bool,
     has_target: bool,
 }
@@ -44,9 +48,12 @@ struct Dimension {
 #[derive(Debug)]
 pub(super) struct SpanPlan {
     pub(super) profiles: Vec<SpanProfile>,
+    intrinsic: IntrinsicDimensions,
     dimensions: Vec<Dimension>,
-    status_message: bool,
     target_info: bool,
+    instance_label: bool,
+    weights: Weights,
+    filter: Filter,
 }
 
 impl Source {
@@ -75,6 +82,19 @@ impl Source {
     }
 }
 
+impl SpanProfile {
+    fn new(profile: Profile, spans: &SpanMetricsConfig) -> Self {
+        let is_tempo = profile == Profile::Tempo;
+        Self {
+            service: if is_tempo { "service" } else { "service_name" },
+            has_calls: spans.calls,
+            has_latency: spans.latency,
+            has_size: is_tempo && spans.size,
+            has_target: is_tempo && spans.target_info,
+        }
+    }
+}
+
 /// Which metrics a profile has.
 fn layout(profile: Profile, config: &GeneratorConfig) -> Layout {
     let spans = &config.span_metrics;
@@ -82,28 +102,32 @@ fn layout(profile: Profile, config: &GeneratorConfig) -> Layout {
         Profile::Tempo => ("traces_spanmetrics_calls_total", "traces_spanmetrics_latency"),
         Profile::Collector => ("traces_span_metrics_calls_total", "traces_span_metrics_duration_milliseconds"),
     };
-    let mut counters = vec![Metric { name: calls, help: "Spans." }];
-    if profile == Profile::Tempo && spans.size {
-        counters.push(Metric { name: "traces_spanmetrics_size_total", help: "Bytes of spans." });
-    }
+    let SpanProfile { has_calls, has_latency, has_size, .. } = SpanProfile::new(profile, spans);
+    let calls = has_calls.then(|| Metric::new(calls, "Spans."));
+    let size = has_size.then(|| Metric::new("traces_spanmetrics_size_total", "Bytes of spans."));
     let (bounds, unit) = match profile {
         Profile::Tempo => (Bounds::new(&spans.buckets, NS_PER_S), "seconds"),
         Profile::Collector => (Bounds::new(&spans.buckets_ms, NS_PER_MS), "milliseconds"),
     };
-    let histograms = vec![(Metric { name: latency, help: "Durations of spans." }, bounds, unit)];
-    Layout { counters, histograms, kind: config.histograms, is_info: false, points: config.exemplars }
+    let latency = has_latency.then(|| (Metric::new(latency, "Durations of spans."), bounds, unit));
+    Layout {
+        counters: calls.into_iter().chain(size).collect(),
+        histograms: latency.into_iter().collect(),
+        kind: config.histograms,
+        is_info: false,
+        points: config.exemplars,
+        weighted: spans.is_weighted(),
+    }
 }
 
 impl SpanPlan {
     /// The plan, and the layouts of its profiles in order.
     pub(super) fn new(config: &GeneratorConfig, wanted: &mut Wanted) -> (Self, Vec<Arc<Layout>>) {
         let spans: &SpanMetricsConfig = &config.span_metrics;
-        let chosen: &[Profile] = if spans.enabled { &spans.profiles } else { &[] };
-        let profiles = chosen.iter().map(|profile| match profile {
-            Profile::Tempo => SpanProfile { service: "service", has_size: spans.size, has_target: spans.target_info },
-            Profile::Collector => SpanProfile { service: "service_name", has_size: false, has_target: false },
-        });
-        let profiles: Vec<_> = profiles.collect();
+        let layouts = spans.profiles.iter().map(|profile| (*profile, layout(*profile, config)));
+        // A label set without series would be counted for nobody, and would not count towards the limit.
+        let chosen: Vec<_> = layouts.filter(|(_, layout)| spans.enabled && layout.series() > 0).collect();
+        let profiles: Vec<_> = chosen.iter().map(|(profile, _)| SpanProfile::new(*profile, spans)).collect();
         let mut dimension = |name: &str, sources: &[String], join: &str| Dimension {
             label: sanitized(name, &SPAN_INTRINSICS),
             sources: sources.iter().map(|source| Source::new(source, wanted)).collect(),
@@ -113,24 +137,36 @@ impl SpanPlan {
             spans.dimensions.iter().map(|name| dimension(name, std::slice::from_ref(name), "")).collect();
         dimensions.extend(spans.dimension_mappings.iter().map(|m| dimension(&m.name, &m.source_labels, &m.join)));
         let plan = Self {
-            target_info: spans.target_info && profiles.iter().any(|p| p.has_target),
+            target_info: profiles.iter().any(|p| p.has_target),
             profiles,
+            intrinsic: spans.intrinsic_dimensions.clone(),
             dimensions,
-            status_message: spans.status_message,
+            instance_label: spans.instance_label,
+            weights: Weights::new(&spans.span_multiplier_key, spans.tracestate_span_multiplier, wanted),
+            filter: Filter::new(&spans.filter_policies, wanted),
         };
         if plan.target_info {
             wanted.target_info = Some(spans.target_info_excluded.clone());
         }
-        (plan, chosen.iter().map(|profile| Arc::new(layout(*profile, config))).collect())
+        (plan, chosen.into_iter().map(|(_, layout)| Arc::new(layout)).collect())
     }
 
     fn labels(&self, profile: &SpanProfile, batch: &SpanBatch<'_>, row: usize, resource: Option<&Known>, labels: &mut LabelSet) {
         labels.clear();
-        labels.push(profile.service, batch.services.get(row));
-        labels.push("span_name", batch.names.get(row));
-        labels.push("span_kind", &kind_name(batch.kinds.value(row)));
-        labels.push("status_code", &status_name(batch.statuses.value(row)));
-        if self.status_message {
+        let IntrinsicDimensions { service, span_name, span_kind, status_code, status_message } = self.intrinsic;
+        if service {
+            labels.push(profile.service, batch.services.get(row));
+        }
+        if span_name {
+            labels.push("span_name", batch.names.get(row));
+        }
+        if span_kind {
+            labels.push("span_kind", &kind_name(batch.kinds.value(row)));
+        }
+        if status_code {
+            labels.push("status_code", &status_name(batch.statuses.value(row)));
+        }
+        if status_message {
             labels.push("status_message", batch.messages.get(row));
         }
         for dimension in &self.dimensions {
@@ -147,7 +183,9 @@ impl SpanPlan {
         }
         if let Some(known) = resource.filter(|_| profile.has_target) {
             labels.push("job", &known.job);
-            labels.push("instance", &known.instance);
+            if self.instance_label {
+                labels.push("instance", &known.instance);
+            }
         }
     }
 
@@ -158,7 +196,7 @@ impl SpanPlan {
             name: batch.names.key(row),
             kind: batch.kinds.value(row),
             status: batch.statuses.value(row),
-            message: if self.status_message { batch.messages.key(row) } else { 0 },
+            message: if self.intrinsic.status_message { batch.messages.key(row) } else { 0 },
             resource: if self.target_info { batch.resources.value(row) } else { 0 },
         })
     }
@@ -174,8 +212,30 @@ struct Key {
     resource: i64,
 }
 
-/// Counts every span of `batch` in the tables of the profiles, which are in the order of [`SpanPlan::profiles`], and touches
-/// the infos of their resources.
+/// Finds the resources of spans, each once per batch, and touches their infos.
+struct OfResource<'t> {
+    resources: &'t mut Resources,
+    targets: &'t mut Entries,
+    met: HashMap<i64, Option<Arc<Known>>>,
+}
+
+impl OfResource<'_> {
+    fn get(&mut self, id: i64, budget: &mut Budget, moment: Moment) -> Option<Arc<Known>> {
+        let Self { resources, targets, met } = self;
+        let found = met.entry(id).or_insert_with(|| {
+            let resource = resources.get(id);
+            if let Some(target) = resource.as_ref().and_then(|known| known.target.as_ref()) {
+                let slot = targets.slot(target, budget, moment);
+                targets.set_info(slot, moment.now_ms);
+            }
+            resource
+        });
+        found.clone()
+    }
+}
+
+/// Counts every span of `batch` that is to be counted in the tables of the profiles, which are in the order of
+/// [`SpanPlan::profiles`], and touches the infos of their resources.
 pub(super) fn count(
     plan: &SpanPlan,
     batch: &SpanBatch<'_>,
@@ -187,15 +247,24 @@ pub(super) fn count(
     if tables.is_empty() {
         return;
     }
-    let wants_resource = plan.target_info || !plan.dimensions.is_empty();
+    // Of every span, or only of the first one of a label set.
+    let asks_resource = plan.filter.wants_resource() || plan.weights.wants_resource();
+    let labels_resource = plan.target_info || !plan.dimensions.is_empty();
     let wants_size = plan.profiles.iter().any(|profile| profile.has_size);
+    let (filters, weighs) = (!plan.filter.is_empty(), !plan.weights.is_one());
+    let mut of_resource = OfResource { resources, targets, met: HashMap::new() };
     let mut labels = LabelSet::default();
     let mut known: hashbrown::HashMap<Key, usize> = hashbrown::HashMap::new();
     // The places of each label set met in this batch, one per profile.
     let mut places: Vec<u32> = Vec::new();
-    let mut of_resource: HashMap<i64, Option<Arc<Known>>> = HashMap::new();
     let mut last: Option<(Key, usize)> = None;
+    let mut left_out = 0;
     for row in 0..batch.durations.values().len() {
+        let asked = if asks_resource { of_resource.get(batch.resources.value(row), budget, moment) } else { None };
+        if filters && !plan.filter.admits(batch, row, asked.as_deref()) {
+            left_out += 1;
+            continue;
+        }
         let key = plan.key(batch, row);
         let met = match (key, last) {
             (Some(key), Some((same, at))) if key == same => Some(at),
@@ -203,21 +272,7 @@ pub(super) fn count(
             (None, _) => None,
         };
         let first = met.unwrap_or_else(|| {
-            let resource = wants_resource.then(|| {
-                let id = batch.resources.value(row);
-                of_resource
-                    .entry(id)
-                    .or_insert_with(|| {
-                        let resource = resources.get(id);
-                        if let Some(target) = resource.as_ref().and_then(|known| known.target.as_ref()) {
-                            let slot = targets.slot(target, budget, moment);
-                            targets.set_info(slot, moment.now_ms);
-                        }
-                        resource
-                    })
-                    .clone()
-            });
-            let resource = resource.flatten();
+            let resource = if labels_resource { of_resource.get(batch.resources.value(row), budget, moment) } else { None };
             if key.is_none() {
                 places.clear();
             }
@@ -232,36 +287,55 @@ pub(super) fn count(
             first
         });
         last = key.map(|key| (key, first));
-        let latency =
-            Latency { duration_ns: batch.duration_ns(row), trace_id: batch.trace_id(row), span_id: batch.span_id(row), at };
-        let bytes = if wants_size { span_bytes(batch, row) as u64 } else { 0 };
+        let weight = if weighs { plan.weights.of(batch, row, asked.as_deref()) } else { 1.0 };
+        let latency = Latency {
+            duration_ns: batch.duration_ns(row),
+            weight,
+            trace_id: batch.trace_id(row),
+            span_id: batch.span_id(row),
+            at,
+        };
+        // What was sent is as large as it is, however many spans it stands for.
+        let bytes = if wants_size { span_bytes(batch, row) as f64 } else { 0.0 };
         for (at, (profile, table)) in plan.profiles.iter().zip(tables.iter_mut()).enumerate() {
             let slot = places[first + at];
-            table.add_to(slot, 0, 1, moment.now_ms);
-            if profile.has_size {
-                table.add_to(slot, 1, bytes, moment.now_ms);
+            table.touch(slot, moment.now_ms);
+            if profile.has_calls {
+                table.add_to(slot, 0, weight);
             }
-            table.observe(slot, 0, &latency);
+            if profile.has_size {
+                table.add_to(slot, usize::from(profile.has_calls), bytes);
+            }
+            if profile.has_latency {
+                table.observe(slot, 0, &latency);
+            }
         }
+    }
+    if left_out > 0 {
+        metrics::counter!("telelake_generator_filtered_spans_total", "of" => "span_metrics").increment(left_out);
     }
 }
 
+/// The kinds in OTLP, by number.
+pub(super) const KINDS: [&str; 6] = [
+    "SPAN_KIND_UNSPECIFIED",
+    "SPAN_KIND_INTERNAL",
+    "SPAN_KIND_SERVER",
+    "SPAN_KIND_CLIENT",
+    "SPAN_KIND_PRODUCER",
+    "SPAN_KIND_CONSUMER",
+];
+/// The codes of a status in OTLP, by number.
+pub(super) const STATUSES: [&str; 3] = ["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"];
+
 /// The name of a kind in OTLP; a kind that has none is its number.
-fn kind_name(kind: i32) -> std::borrow::Cow<'static, str> {
-    const NAMES: [&str; 6] = [
-        "SPAN_KIND_UNSPECIFIED",
-        "SPAN_KIND_INTERNAL",
-        "SPAN_KIND_SERVER",
-        "SPAN_KIND_CLIENT",
-        "SPAN_KIND_PRODUCER",
-        "SPAN_KIND_CONSUMER",
-    ];
-    name_of(&NAMES, kind)
+pub(super) fn kind_name(kind: i32) -> std::borrow::Cow<'static, str> {
+    name_of(&KINDS, kind)
 }
 
 /// The name of a status in OTLP.
-fn status_name(status: i32) -> std::borrow::Cow<'static, str> {
-    name_of(&["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"], status)
+pub(super) fn status_name(status: i32) -> std::borrow::Cow<'static, str> {
+    name_of(&STATUSES, status)
 }
 
 fn name_of(names: &[&'static str], number: i32) -> std::borrow::Cow<'static, str> {

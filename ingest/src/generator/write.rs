@@ -6,6 +6,7 @@
 //! idle     stale marker now, then forgotten
 //! ```
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use catalog::Timestamp;
 use super::entries::{Entry, Layout, Metric};
 use super::labels::pairs;
 use super::latency::Bounds;
-use super::native::Runs;
+use super::native::Native;
 use super::tenant::Tenant;
 use super::{INSTANCE_LABEL, latency};
 use crate::convert::metrics::STALE;
@@ -53,7 +54,7 @@ pub(super) struct Part {
 
 /// What is known of stored metadata, by metric.
 #[derive(Debug, Default)]
-pub(super) struct Families(HashMap<&'static str, Arc<FamilyRow>>);
+pub(super) struct Families(HashMap<Cow<'static, str>, Arc<FamilyRow>>);
 
 impl Tenant {
     /// Before the first part: edges that wait no longer are counted. What is new by that was 0 after `before_ms`.
@@ -92,7 +93,7 @@ impl Tenant {
             }
             let ended = entry.announced && now_ms.saturating_sub(entry.touched_ms) >= idle_ms;
             self.families.describe(&layout, now_ms, minute, &mut out);
-            out.entry(&layout, entry, now_ms, ended);
+            out.entry(&layout, entry, now_ms, ended, &self.plan.config.trace_id_label_name);
             out.done.push(Done { table: out.next.table, slot, ended });
         }
         if out.done.is_empty() && out.refused == 0 { None } else { Some(out) }
@@ -128,7 +129,7 @@ impl Resolve<'_> {
         with(&mut labels, INSTANCE_LABEL, self.instance);
         let mut series = Vec::with_capacity(layout.series());
         for metric in &layout.counters {
-            series.push(self.one(metric.name, &labels)?);
+            series.push(self.one(&metric.name, &labels)?);
         }
         for (metric, bounds, _) in &layout.histograms {
             if layout.kind.is_classic() {
@@ -141,7 +142,7 @@ impl Resolve<'_> {
                 series.push(self.one(&format!("{}_count", metric.name), &labels)?);
             }
             if layout.kind.is_native() {
-                series.push(self.one(metric.name, &labels)?);
+                series.push(self.one(&metric.name, &labels)?);
             }
         }
         Ok(series.into())
@@ -167,7 +168,7 @@ impl Families {
         let counters = layout.counters.iter().map(|metric| (metric, kind, ""));
         let histograms = layout.histograms.iter().map(|(metric, _, unit)| (metric, "histogram", *unit));
         for (Metric { name, help }, kind, unit) in counters.chain(histograms) {
-            let family = self.0.entry(name).or_insert_with(|| FamilyRow::new(minute));
+            let family = self.0.entry(name.clone()).or_insert_with(|| FamilyRow::new(minute));
             if out.introduced.family(family, day_of(now_ms)) {
                 out.rows.metadata(name, now_ms, kind, unit, help);
             }
@@ -176,37 +177,37 @@ impl Families {
 }
 
 impl Part {
-    fn entry(&mut self, layout: &Layout, entry: &Entry, now_ms: i64, ended: bool) {
+    fn entry(&mut self, layout: &Layout, entry: &Entry, now_ms: i64, ended: bool, trace_id_label: &str) {
         let Some(series) = &entry.series else { return };
         let mut series = series.iter();
         let start = (!layout.is_info).then_some(entry.created_ms);
         let mut value =
             Values { out: self, now: Times { ts: now_ms, start }, begins: !entry.announced && !layout.is_info, ended };
         for (count, series) in entry.counters.iter().zip(series.by_ref()) {
-            value.float(series, *count as f64);
+            value.float(series, *count);
         }
         for (histogram, (_, bounds, _)) in entry.histograms.iter().zip(&layout.histograms) {
             let sum = bounds.unit(histogram.sum_ns());
             let mut pointed: Vec<&Arc<Series>> = Vec::new();
             if layout.kind.is_classic() {
-                let mut total = 0;
+                let mut total = 0.0;
                 for (count, series) in histogram.cumulative().zip(series.by_ref()) {
-                    value.float(series, count as f64);
+                    value.float(series, count);
                     pointed.push(series);
                     total = count;
                 }
-                for (number, series) in [sum, total as f64].into_iter().zip(series.by_ref()) {
+                for (number, series) in [sum, total].into_iter().zip(series.by_ref()) {
                     value.float(series, number);
                 }
             }
             if let (Some(native), Some(series)) = (histogram.native(), layout.kind.is_native().then(|| series.next()).flatten()) {
-                value.native(series, &native.runs(), sum);
+                value.native(series, native, layout.weighted, sum);
                 if pointed.is_empty() {
                     pointed = vec![series; bounds.names().len()];
                 }
             }
             if !ended {
-                value.pointers(&pointed, histogram, bounds);
+                value.pointers(&pointed, histogram, bounds, trace_id_label);
             }
         }
     }
@@ -232,21 +233,23 @@ impl Values<'_> {
         self.out.samples += 1;
     }
 
-    fn native(&mut self, series: &Arc<Series>, runs: &Runs, sum: f64) {
+    fn native(&mut self, series: &Arc<Series>, native: &Native, weighted: bool, sum: f64) {
+        let nothing = Native::new(weighted).runs();
         if self.begins {
-            self.out.rows.histogram(series, self.beginning(), &Runs::default().sample(0.0));
+            self.out.rows.histogram(series, self.beginning(), &nothing.sample(0.0));
             self.out.samples += 1;
         }
         if self.ended {
-            self.out.rows.histogram(series, self.now, &Runs::default().sample(STALE));
+            self.out.rows.histogram(series, self.now, &nothing.sample(STALE));
         } else {
-            self.out.rows.histogram(series, self.now, &runs.sample(sum));
+            self.out.rows.histogram(series, self.now, &native.runs().sample(sum));
         }
         self.out.samples += 1;
     }
 
-    /// Exemplars of the series of each bucket.
-    fn pointers(&mut self, series: &[&Arc<Series>], histogram: &latency::Histogram, bounds: &Bounds) {
+    /// Exemplars of the series of each bucket; with a name for it, their trace ids are in a label of that name as well.
+    fn pointers(&mut self, series: &[&Arc<Series>], histogram: &latency::Histogram, bounds: &Bounds, trace_id_label: &str) {
+        let named = !trace_id_label.is_empty() && trace_id_label != "trace_id";
         for pointer in histogram.pointers() {
             let Some(series) = series.get(usize::from(pointer.bucket)) else { continue };
             let ts = pointer.at.as_millis();
@@ -254,7 +257,8 @@ impl Values<'_> {
             let (trace_id, span_id) = (Some(&pointer.trace_id), Some(&pointer.span_id));
             // It may lie in the day before that of the samples.
             self.out.rows.seen(series, ts);
-            self.out.rows.exemplar(series, &Exemplar { ts, value, trace_id, span_id, labels: &[] });
+            let label = named.then(|| (trace_id_label.to_owned(), hex::encode(pointer.trace_id)));
+            self.out.rows.exemplar(series, &Exemplar { ts, value, trace_id, span_id, labels: label.as_slice() });
         }
     }
 

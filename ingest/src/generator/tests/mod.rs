@@ -1,6 +1,7 @@
 //! Requests go through the converter, the sink and the generator; what is written is read back from its rows.
 
 mod graph;
+mod options;
 mod sizes;
 mod spans;
 mod writing;

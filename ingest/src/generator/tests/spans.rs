@@ -41,7 +41,7 @@ async fn attributes_of_spans_and_resources_become_labels() {
         source_labels: ["http.method", "absent", "http.route"].map(str::to_owned).to_vec(),
         join: " ".to_owned(),
     }];
-    config.span_metrics.status_message = true;
+    config.span_metrics.intrinsic_dimensions.status_message = true;
     let rig = Rig::new(config);
     let resource = [("service.name", "api"), ("service.namespace", "shop")];
     let attributes = [("http.method", "GET"), ("http.route", "/x"), ("span.name", "other"), ("service.namespace", "hidden")];
