@@ -197,3 +197,72 @@ def test_nodes_on_one_bucket_add_up(make_node):
     nodes[0].admin("refresh")
     assert promql(nodes[0], f"sum({CALLS})")[0][1] == 800
     assert len(promql(nodes[0], f"count by (__metrics_gen_instance) ({CALLS})")) == 2
+
+
+def otlp_json(service, attributes, *spans):
+    """A request of one resource; a span is (name, kind, id, parent, attributes, more fields)."""
+    text = lambda pairs: [{"key": k, "value": {"doubleValue": v} if isinstance(v, float) else {"stringValue": v}} for k, v in pairs.items()]  # noqa: E731
+    start = time.time_ns()
+    one = lambda name, kind, span, parent, attributes, more: {  # noqa: E731
+        "traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": span, "parentSpanId": parent, "name": name, "kind": kind,
+        "startTimeUnixNano": str(start), "endTimeUnixNano": str(start + 50_000_000), "attributes": text(attributes), **more}
+    resource = {"attributes": text({"service.name": service, **attributes})}
+    return json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [one(*span) for span in spans]}]}]}).encode()
+
+
+@folder
+def test_options_of_tempos_generator_under_tempos_names(make_node):
+    settings = {
+        "trace_id_label_name": '"traceID"',
+        "host_info": "{enabled=true}",
+        "span_metrics.span_multiplier_key": '"X-SampleRatio"',
+        "span_metrics.enable_tracestate_span_multiplier": "true",
+        "span_metrics.enable_target_info": "true",
+        "span_metrics.enable_instance_label": "false",
+        "span_metrics.intrinsic_dimensions": "{span_kind=false}",
+        "span_metrics.filter_policies": '[{exclude={match_type="regex", attributes=[{key="resource.tier", value="^dev-"}]}}]',
+        "service_graph.enable_tracestate_span_multiplier": "true",
+        "service_graph.connection_info": "true",
+        "service_graph.filter_policies": '[{exclude={match_type="strict", attributes=[{key="name", value="health"}]}}]',
+    }
+    arguments = [argument for key, value in settings.items() for argument in ("--set", f"generator.{key}={value}")]
+    node = make_node(args=FAST + arguments).start()
+    push = lambda *request: http("POST", node.url("otlp-http", "/v1/traces"), otlp_json(*request), {"content-type": "application/json"})  # noqa: E731
+    half = {"traceState": "ot=th:8"}
+    push("api", {"host.id": "h1", "service.instance.id": "i1"},
+         ("call", 3, "00000000000000a1", "00000000000000ff", {"X-SampleRatio": 0.1}, half),
+         ("plain", 1, "00000000000000a2", "00000000000000a1", {"X-SampleRatio": 0.1}, {}),
+         ("ping", 3, "00000000000000a3", "00000000000000a1", {"peer.service": "x"}, {}))
+    push("db", {"k8s.node.name": "n1"},
+         ("serve", 2, "00000000000000b1", "00000000000000a1", {}, half),
+         ("health", 2, "00000000000000b3", "00000000000000a3", {}, {}))
+    push("api", {"tier": "dev-1"}, ("left out", 1, "00000000000000c1", "00000000000000ff", {}, {}))
+    calls = {("api", "call"): 2, ("api", "plain"): 10, ("api", "ping"): 1, ("db", "serve"): 2, ("db", "health"): 1}
+    labels = ("service", "span_name")
+    eventually(calls, lambda: by_labels(node, f"sum by (service, span_name) ({CALLS})", labels))
+    found = promql(node, CALLS)
+    assert all("span_kind" not in metric and "instance" not in metric and metric["job"] == metric["service"] for metric, _ in found)
+    latencies = by_labels(node, "sum by (service, span_name) (traces_spanmetrics_latency_sum)", labels)
+    assert latencies == pytest.approx({key: 0.05 * count for key, count in calls.items()})
+    graph = ("client", "server")
+    eventually({("api", "db"): 2}, lambda: by_labels(node, "traces_service_graph_request_total", graph))
+    assert by_labels(node, "traces_service_graph_connection_info", graph) == {("api", "db"): 1}
+    hosts = by_labels(node, "traces_host_info", ("grafana_host_id", "host_source"))
+    assert hosts == {("h1", "host.id"): 1, ("n1", "k8s.node.name"): 1}
+    assert by_labels(node, "traces_target_info", ("job", "instance", "host_id")) == {("api", "i1", "h1"): 1, ("db", "", ""): 1}
+    asked = urllib.parse.urlencode({"query": "traces_spanmetrics_latency_bucket", "start": time.time() - 600, "end": time.time() + 1})
+    series = json.loads(http("GET", node.url("prometheus", f"/api/v1/query_exemplars?{asked}"))[1])["data"]
+    exemplars = [exemplar["labels"] for one in series for exemplar in one["exemplars"]]
+    assert exemplars and all(labels["traceID"] == labels["trace_id"] for labels in exemplars)
+
+
+def test_a_policy_that_means_nothing_is_refused_with_what_it_may_be():
+    for setting, expected in [
+        ('span_metrics.filter_policies=[{include={match_type="strict", attributes=[{key="status", value="ERROR"}]}}]',
+         'generator.span_metrics.filter_policies[0].include.attributes.status is "ERROR", must be one of STATUS_CODE_UNSET'),
+        ('span_metrics.span_multiplier_kee="x"', "did you mean span_multiplier_key?"),
+        ('span_metrics.intrinsic_dimensions={span_nam=false}', "did you mean span_name?"),
+    ]:
+        command = [BIN, "serve", "--data", "/nonexistent", "--set", f"generator.{setting}"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode != 0 and expected in done.stderr, done.stderr

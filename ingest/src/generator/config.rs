@@ -33,7 +33,6 @@ pub struct GeneratorConfig {
     /// Calls, latency and size of spans.
     pub span_metrics: SpanMetricsConfig,
     /// Who calls whom.
-    #[serde(alias = "service_graphs")]
     pub service_graph: ServiceGraphConfig,
     /// Which hosts send spans.
     pub host_info: HostInfoConfig,

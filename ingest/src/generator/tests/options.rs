@@ -72,7 +72,7 @@ async fn a_span_counts_as_often_as_its_share_says() {
             .flat_map(|b| b.column_by_name(name).expect("counts").as_primitive::<Float64Type>().iter().collect::<Vec<_>>())
             .collect()
     };
-    let counts: Vec<f64> = counts("count_float").into_iter().map(|count| count.expect("a float")).collect();
+    let counts: Vec<f64> = counts("float_count").into_iter().map(|count| count.expect("a float")).collect();
     assert_eq!(counts.iter().sum::<f64>(), 10.0 + 1.0 / 0.3 + 4.0 + 1.0 + 1.0);
 }
 
