@@ -20,6 +20,7 @@ use crate::config::LakeConfig;
 use crate::error::{Error, Result};
 use crate::index::IndexReader;
 use crate::pages::PageTable;
+use crate::promoted::{NOTE_KEY, Note};
 
 /// Files up to this size are kept whole, so that all their ranges are one request.
 const WHOLE_FILE_BYTES: u64 = 256 << 10;
@@ -48,6 +49,8 @@ pub(crate) enum Reuse {
 pub struct Footer {
     /// Metadata and Arrow schema.
     pub reader: ArrowReaderMetadata,
+    /// What is known of the attributes of its rows, if it has a note.
+    pub(crate) attributes: Option<Note>,
     pages: PageTable,
 }
 
@@ -261,12 +264,17 @@ fn parse_footer(file: &FileEntry, start: u64, bytes: Bytes, pages: PageTable) ->
     // The file's columns in the types of the catalog: dictionaries stay dictionaries, times keep their zone.
     let stored = catalog::schema::stored(file.table);
     let mut fields = Vec::new();
+    let notes = metadata.file_metadata().key_value_metadata();
+    let note = notes.and_then(|pairs| pairs.iter().find(|pair| pair.key == NOTE_KEY)?.value.as_deref());
+    let attributes = note.map(Note::parse).transpose().map_err(corrupt)?;
     for column in metadata.file_metadata().schema_descr().root_schema().get_fields() {
-        let unknown = || corrupt(format!("its column {:?} is none of table {}", column.name(), file.table));
-        fields.push(Arc::clone(stored.fields().find(column.name()).ok_or_else(unknown)?.1));
+        let name = column.name();
+        let promoted = || attributes.as_ref()?.field(file.table, name).map(Arc::new);
+        let field = stored.fields().find(name).map(|(_, field)| Arc::clone(field)).or_else(promoted);
+        fields.push(field.ok_or_else(|| corrupt(format!("its column {name:?} is none of table {}", file.table)))?);
     }
     let options =
         ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields))).with_page_index_policy(PageIndexPolicy::Optional);
     let reader = ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(parse)?;
-    Ok(Footer { reader, pages })
+    Ok(Footer { reader, attributes, pages })
 }

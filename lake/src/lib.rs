@@ -27,6 +27,7 @@ pub mod index;
 mod lake;
 mod pages;
 pub mod predicate;
+mod promoted;
 pub mod retention;
 pub mod scan;
 pub mod series;

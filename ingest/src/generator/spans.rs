@@ -212,25 +212,29 @@ struct Key {
     resource: i64,
 }
 
-/// Finds the resources of spans, each once per batch, and touches their infos.
+/// Finds the resources of spans, each once per batch.
 struct OfResource<'t> {
     resources: &'t mut Resources,
     targets: &'t mut Entries,
-    met: HashMap<i64, Option<Arc<Known>>>,
+    /// With whether its info was touched.
+    met: HashMap<i64, (Option<Arc<Known>>, bool)>,
 }
 
 impl OfResource<'_> {
-    fn get(&mut self, id: i64, budget: &mut Budget, moment: Moment) -> Option<Arc<Known>> {
-        let Self { resources, targets, met } = self;
-        let found = met.entry(id).or_insert_with(|| {
-            let resource = resources.get(id);
-            if let Some(target) = resource.as_ref().and_then(|known| known.target.as_ref()) {
-                let slot = targets.slot(target, budget, moment);
-                targets.set_info(slot, moment.now_ms);
-            }
-            resource
-        });
-        found.clone()
+    fn get(&mut self, id: i64) -> Option<Arc<Known>> {
+        let Self { resources, met, .. } = self;
+        met.entry(id).or_insert_with(|| (resources.get(id), false)).0.clone()
+    }
+
+    /// The same, of a span that is counted: the info of its resource is touched.
+    fn get_for_labels(&mut self, id: i64, budget: &mut Budget, moment: Moment) -> Option<Arc<Known>> {
+        let found = self.get(id);
+        let is_touched = self.met.get_mut(&id).is_none_or(|(_, touched)| std::mem::replace(touched, true));
+        if let Some(target) = found.as_ref().and_then(|known| known.target.as_ref()).filter(|_| !is_touched) {
+            let slot = self.targets.slot(target, budget, moment);
+            self.targets.set_info(slot, moment.now_ms);
+        }
+        found
     }
 }
 
@@ -260,7 +264,7 @@ pub(super) fn count(
     let mut last: Option<(Key, usize)> = None;
     let mut left_out = 0;
     for row in 0..batch.durations.values().len() {
-        let asked = if asks_resource { of_resource.get(batch.resources.value(row), budget, moment) } else { None };
+        let asked = if asks_resource { of_resource.get(batch.resources.value(row)) } else { None };
         if filters && !plan.filter.admits(batch, row, asked.as_deref()) {
             left_out += 1;
             continue;
@@ -272,7 +276,8 @@ pub(super) fn count(
             (None, _) => None,
         };
         let first = met.unwrap_or_else(|| {
-            let resource = if labels_resource { of_resource.get(batch.resources.value(row), budget, moment) } else { None };
+            let resource =
+                if labels_resource { of_resource.get_for_labels(batch.resources.value(row), budget, moment) } else { None };
             if key.is_none() {
                 places.clear();
             }

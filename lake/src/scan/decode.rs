@@ -7,8 +7,10 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use catalog::{Table, schema};
 
+use crate::cache::Footer;
 use crate::coding::{HistogramDecoder, values_of};
 use crate::error::{Error, Result};
+use crate::promoted::{Promoted, map_of};
 
 const VALUE_PARTS: [&str; 3] = ["v_int", "v_exp", "v_f64"];
 const COUNT_PARTS: [&str; 3] = ["delta", "positive_deltas", "negative_deltas"];
@@ -19,6 +21,8 @@ pub(super) struct Projection {
     table: Table,
     schema: SchemaRef,
     stored: Vec<String>,
+    /// Maps that are made of columns.
+    made: Vec<(String, Vec<Promoted>)>,
     histograms: HistogramDecoder,
 }
 
@@ -38,7 +42,22 @@ impl Projection {
                 }
             }
         }
-        Ok(Self { table, schema: Arc::new(Schema::new(fields)), stored, histograms: HistogramDecoder::default() })
+        let (schema, made) = (Arc::new(Schema::new(fields)), Vec::new());
+        Ok(Self { table, schema, stored, made, histograms: HistogramDecoder::default() })
+    }
+
+    /// Of attributes only these are wanted: maps of which the file has them in columns are not read.
+    pub(super) fn narrow(&mut self, footer: &Footer, attributes: &[String]) {
+        let Some(note) = &footer.attributes else { return };
+        for map in std::mem::take(&mut self.stored) {
+            match note.columns_of(&map, attributes) {
+                Some(columns) => {
+                    self.stored.extend(columns.iter().map(|promoted| promoted.column.clone()));
+                    self.made.push((map, columns));
+                }
+                None => self.stored.push(map),
+            }
+        }
     }
 
     /// The stored columns needed.
@@ -68,6 +87,12 @@ impl Projection {
                 (Table::Samples, "value", _) => values_of(part(VALUE_PARTS[0])?, part(VALUE_PARTS[1])?, part(VALUE_PARTS[2])?)?,
                 (Table::Histograms, "positive_counts", Some([positive, _])) => Arc::clone(positive),
                 (Table::Histograms, "negative_counts", Some([_, negative])) => Arc::clone(negative),
+                (_, name, _) if self.made.iter().any(|(map, _)| map == name) => {
+                    let made = self.made.iter().filter(|(map, _)| map == name).flat_map(|(_, columns)| columns);
+                    let columns: Result<Vec<_>, _> =
+                        made.map(|p| part(&p.column).map(|column| (p.name.as_str(), column))).collect();
+                    map_of(field, &columns?, n)?
+                }
                 (_, name, _) => match stored.column_by_name(name) {
                     Some(column) => Arc::clone(column),
                     None if field.is_nullable() => new_null_array(field.data_type(), n),

@@ -47,6 +47,8 @@ pub struct ScanSpec {
     pub predicate: Predicate,
     /// Which rows are wanted by their texts; `None`: whatever the texts are.
     pub texts: Option<Arc<dyn TextTest>>,
+    /// Names of the attributes that matter; `None`: all. Entries of maps of attributes under other names may be left out.
+    pub attributes: Option<Arc<[String]>>,
     /// Only this row group; `None`: all that may match.
     pub row_group: Option<usize>,
     /// Most rows of a batch.
@@ -63,6 +65,7 @@ impl ScanSpec {
             time: TimeRange::ALL,
             predicate: Predicate::default(),
             texts: None,
+            attributes: None,
             row_group: None,
             batch_rows: BATCH_ROWS,
             metrics: Arc::default(),

@@ -80,6 +80,9 @@ impl Scan {
             return Ok(());
         }
         let footer = self.caches.footer(store, file).await?;
+        if let Some(attributes) = &self.spec.attributes {
+            self.projection.narrow(&footer, attributes);
+        }
         let tests = page::tests_of(file, &self.spec);
         let index = match page::wants_index(&tests) {
             true => self.caches.index(store, file).await?,

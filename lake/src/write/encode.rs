@@ -11,12 +11,14 @@ use catalog::{Level, Table, TimeRange};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 
 use super::layout;
 use super::time;
 use crate::coding::RowEncoder;
 use crate::index::IndexBuilder;
 use crate::pages::PageNotes;
+use crate::promoted::{NOTE_KEY, Promoting};
 
 /// Rows that go to the Parquet writer at once.
 const STEP_ROWS: usize = 32 << 10;
@@ -40,6 +42,7 @@ pub(super) struct FileEncoder {
     table: Table,
     writer: ArrowWriter<Vec<u8>>,
     rows: RowEncoder,
+    promoting: Option<Promoting>,
     index: IndexBuilder,
     statistics: RowStatistics,
     crc: crc32fast::Hasher,
@@ -81,18 +84,23 @@ impl Default for Encoded {
 }
 
 impl FileEncoder {
-    pub(super) fn new(table: Table, level: Level) -> Result<Self, ParquetError> {
+    /// A file whose rows begin with those of `first`, which are not added by that.
+    pub(super) fn new(table: Table, level: Level, first: &RecordBatch) -> Result<Self, ParquetError> {
         let pages = PageNotes::default();
+        let promoting = Promoting::new(table, level, &stored(table), first);
+        let promoted = promoting.iter().flat_map(Promoting::columns);
         let options = ArrowWriterOptions::new()
             .with_page_store_factory(Arc::new(pages.clone()))
-            .with_properties(layout::properties(table, level))
+            .with_properties(layout::properties(table, level, promoted))
             // Readers of ours take the schema from the catalog; others see plain Parquet types.
             .with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(Vec::new(), stored(table), options)?;
+        let schema = promoting.as_ref().map_or_else(|| stored(table), |promoting| Arc::clone(promoting.schema()));
+        let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options)?;
         Ok(Self {
             table,
             writer,
             rows: RowEncoder::new(table),
+            promoting,
             index: IndexBuilder::new(table),
             statistics: RowStatistics::default(),
             crc: crc32fast::Hasher::new(),
@@ -116,7 +124,11 @@ impl FileEncoder {
     fn push_step(&mut self, rows: &RecordBatch) -> Result<(), ParquetError> {
         self.statistics.add(self.table, rows)?;
         self.index.add(rows);
-        self.writer.write(&self.rows.encode(rows)?)?;
+        let stored = self.rows.encode(rows)?;
+        match &mut self.promoting {
+            Some(promoting) => self.writer.write(&promoting.extend(&stored)?)?,
+            None => self.writer.write(&stored)?,
+        }
         self.rows_in_group += rows.num_rows();
         let full = self.rows_in_group >= layout::row_group_rows(self.table);
         if full || self.writer.in_progress_size() >= ROW_GROUP_BYTES_MAX {
@@ -145,7 +157,10 @@ impl FileEncoder {
     /// Ends the file: last row group, index section, page table, page indexes, footer.
     pub(super) fn finish(mut self) -> Result<Encoded, ParquetError> {
         self.end_row_group()?;
-        let Self { table, mut writer, index, statistics, mut crc, pages, .. } = self;
+        let Self { table, mut writer, promoting, index, statistics, mut crc, pages, .. } = self;
+        if let Some(note) = promoting.map(Promoting::finish) {
+            writer.append_key_value_metadata(KeyValue::new(NOTE_KEY.to_owned(), note.text()));
+        }
         let offset = writer.bytes_written() as u64;
         let index = index.finish();
         writer.write_all(&index)?;

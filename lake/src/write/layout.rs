@@ -44,8 +44,8 @@ pub(crate) enum Coding {
     Plainly(Encoding),
 }
 
-/// The properties of a file of `table`.
-pub(crate) fn properties(table: Table, level: Level) -> WriterProperties {
+/// The properties of a file of `table` that has the columns `promoted` of attributes beside those of the table.
+pub(crate) fn properties<'p>(table: Table, level: Level, promoted: impl Iterator<Item = &'p str>) -> WriterProperties {
     let schema = stored(table);
     let (page_rows, page_bytes) = match table {
         Table::Logs => (BLOCK_ROWS, 1 << 20),
@@ -73,6 +73,10 @@ pub(crate) fn properties(table: Table, level: Level) -> WriterProperties {
         .set_key_value_metadata(Some(vec![KeyValue::new(SCHEMA_VERSION_KEY.to_owned(), SCHEMA_VERSION.to_string())]));
     for field in schema.fields() {
         builder = column(builder, table, field, vec![field.name().clone()]);
+    }
+    for name in promoted {
+        // Few values by choice. Bounds would rule nothing out that the index does not.
+        builder = builder.set_column_statistics_enabled(ColumnPath::new(vec![name.to_owned()]), EnabledStatistics::None);
     }
     builder.build()
 }

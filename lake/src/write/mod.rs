@@ -59,7 +59,7 @@ pub(crate) async fn write_rows(
         let target = Target { tenant: tenant.clone(), table, level, partition };
         let (encoder, sorted) = blocking(move || {
             let sorted = sort::sorted(table, &batches).map_err(|e| encode_error(table, e))?;
-            Ok((FileEncoder::new(table, level).map_err(|e| encode_error(table, e))?, sorted))
+            Ok((FileEncoder::new(table, level, &sorted).map_err(|e| encode_error(table, e))?, sorted))
         })
         .await?;
         let mut file = File::new(store, env, &target, encoder);
@@ -101,7 +101,7 @@ where
             let file = match &mut file {
                 Some(file) => file,
                 none => {
-                    let encoder = FileEncoder::new(table, target.level).map_err(|e| encode_error(table, e))?;
+                    let encoder = FileEncoder::new(table, target.level, &whole).map_err(|e| encode_error(table, e))?;
                     none.insert(File::new(store, env, target, encoder))
                 }
             };

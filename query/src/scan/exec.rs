@@ -319,6 +319,7 @@ impl Run {
                     time,
                     predicate: self.plan.predicate.clone(),
                     texts: None,
+                    attributes: None,
                     row_group: None,
                     batch_rows: self.batch_rows,
                     metrics: Arc::clone(&self.lake_metrics),

@@ -27,7 +27,7 @@ use lake::{BatchStream, ColumnTest, Predicate, Scalar, ScanMetrics, ScanSpec, Te
 
 use super::error::{Error, Result};
 use super::evaluate::Work;
-use super::spans::{Piece, Shape, SpanBatch, TraceSpans};
+use super::spans::{MAPS, Piece, Shape, SpanBatch, TraceSpans};
 use crate::view::View;
 
 /// Rows of a batch.
@@ -48,6 +48,8 @@ pub(super) struct Reading {
     view: Arc<View>,
     shape: Shape,
     columns: Vec<String>,
+    /// The attributes of spans that are looked at; `None`: all.
+    attributes: Option<Arc<[String]>>,
     time: TimeRange,
     predicate: Predicate,
     files: Vec<Arc<FileEntry>>,
@@ -80,7 +82,9 @@ impl Reading {
                 columns.push(name.to_owned());
             }
         }
-        Ok(Self { view, shape, columns, time, predicate, files, fresh, order: Order::ByTrace, metrics: Arc::default() })
+        let attributes = if more.iter().any(|name| MAPS.contains(name)) { None } else { shape.attributes() };
+        let (order, metrics) = (Order::ByTrace, Arc::default());
+        Ok(Self { view, shape, columns, attributes, time, predicate, files, fresh, order, metrics })
     }
 
     /// The same in another order.
@@ -133,6 +137,7 @@ impl Reading {
                 batch_rows: BATCH_ROWS,
                 metrics: Arc::clone(&self.metrics),
                 texts: Default::default(),
+                attributes: self.attributes.clone(),
             };
             // Compaction leaves nothing that is there twice.
             let is_once = file.level != Level::L0;

@@ -279,6 +279,7 @@ impl Run {
                     time,
                     predicate: predicate.clone(),
                     texts,
+                    attributes: None,
                     row_group,
                     batch_rows: self.batch_rows,
                     metrics: Arc::clone(metrics),
