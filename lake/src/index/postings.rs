@@ -127,7 +127,12 @@ impl Postings {
         cursor.take(names.checked_mul(NAME_BYTES).ok_or(short)?).ok_or(short)?;
         cursor.take(terms.checked_mul(TERM_BYTES).ok_or(short)?).ok_or(short)?;
         let blob = cursor.at;
-        Ok(Self { bytes, rows, names, terms, blob })
+        let this = Self { bytes, rows, names, terms, blob };
+        // A name that is looked for and not found is said to be in no row.
+        if !(1..names).all(|i| this.name(i - 1) < this.name(i)) {
+            return Err("names of postings are not in order");
+        }
+        Ok(this)
     }
 
     /// Bytes held.
@@ -224,4 +229,23 @@ fn search(range: Range<usize>, compare: impl Fn(usize) -> std::cmp::Ordering) ->
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_not_in_order_are_refused() {
+        let mut postings = PostingsBuilder::default();
+        postings.add("a", "1", 0);
+        postings.add("b", "2", 1);
+        let bytes = postings.finish(2);
+        assert_eq!(Postings::parse(bytes.clone().into()).map(|postings| postings.name_index("b")), Ok(Some(1)));
+        let mut swapped = bytes.clone();
+        let (one, other) = (12..12 + NAME_BYTES, 12 + NAME_BYTES..12 + 2 * NAME_BYTES);
+        swapped[one.clone()].copy_from_slice(&bytes[other.clone()]);
+        swapped[other].copy_from_slice(&bytes[one]);
+        assert_eq!(Postings::parse(swapped.into()).map(|_| ()), Err("names of postings are not in order"));
+    }
 }
