@@ -8,6 +8,7 @@ use catalog::{Table, TenantId, Timestamp};
 use ingest::convert::{Convert, LogRules, Resources, SpansConverter};
 use ingest::Generator;
 use ingest::generator::GeneratorConfig;
+use ingest::generator::config::{AttributeMatch, FilterPolicy, MatchType, MatchValue, PolicyMatch};
 use ingest::receive::ReceiveConfig;
 use ingest::registry::{RegistryConfig, SeriesRegistry};
 use libfuzzer_sys::fuzz_target;
@@ -20,6 +21,17 @@ static GENERATOR: LazyLock<Arc<Generator>> = LazyLock::new(|| {
     config.span_metrics.dimensions = vec!["a".to_owned()];
     config.span_metrics.target_info = true;
     config.service_graph.dimensions = vec!["a".to_owned()];
+    config.host_info.enabled = true;
+    config.service_graph.connection_info = true;
+    let key = "X-SampleRatio".to_owned();
+    (config.span_metrics.span_multiplier_key, config.span_metrics.tracestate_span_multiplier) = (key.clone(), true);
+    (config.service_graph.span_multiplier_key, config.service_graph.tracestate_span_multiplier) = (key, true);
+    let exclude = |match_type, key: &str, value: MatchValue| {
+        let attributes = vec![AttributeMatch { key: key.to_owned(), value }];
+        FilterPolicy { exclude: Some(PolicyMatch { match_type, attributes }), ..FilterPolicy::default() }
+    };
+    config.span_metrics.filter_policies = vec![exclude(MatchType::Regex, "name", MatchValue::Text("^x+$".to_owned()))];
+    config.service_graph.filter_policies = vec![exclude(MatchType::Strict, "span.n", MatchValue::Int(-5))];
     Generator::new(config, SeriesRegistry::new(RegistryConfig::default()), "fuzz", 7, NOW)
 });
 

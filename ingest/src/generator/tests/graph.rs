@@ -272,15 +272,25 @@ proptest! {
 
     #[test]
     fn any_order_of_complete_pairs_gives_the_same_edges(
+        with_options in any::<bool>(),
         (sent, shuffled) in pairs().prop_flat_map(|spans| (Just(spans.clone()), Just(spans).prop_shuffle())),
         cut in 1..20_usize,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let edges = |spans: &[(String, Span)], cut: usize| runtime.block_on(async {
-            let rig = Rig::new(graph_only());
+            let mut config = graph_only();
+            if with_options {
+                config.service_graph.tracestate_span_multiplier = true;
+                config.service_graph.filter_policies = serde_yaml_ng::from_str(
+                    "[{exclude: {match_type: regex, attributes: [{key: resource.service.name, value: '^s3$'}]}}]",
+                ).expect("policies");
+            }
+            let rig = Rig::new(config);
             for request in spans.chunks(cut) {
                 for (service, span) in request {
-                    rig.of(service, vec![span.clone()]).await;
+                    // A share of 1, 1/2 or 1/4 of such spans.
+                    let trace_state = format!("ot=th:{}", ["0", "8", "c"][usize::from(span.span_id[0]) % 3]);
+                    rig.of(service, vec![Span { trace_state, ..span.clone() }]).await;
                 }
                 rig.advance(100);
             }
