@@ -78,15 +78,6 @@ impl Shape {
         columns.dedup();
         columns
     }
-
-    /// The attributes of spans that its fields are; `None`: all of them.
-    pub(in crate::traceql) fn attributes(&self) -> Option<Arc<[String]>> {
-        let of_span = |field: &FieldName| match field {
-            FieldName::Attribute(Scope::Any | Scope::Span, name) => Some(name.to_string()),
-            _ => None,
-        };
-        (!self.wants_all).then(|| self.fields.iter().filter_map(of_span).collect())
-    }
 }
 
 fn columns_of(intrinsic: Intrinsic) -> &'static [&'static str] {
