@@ -28,7 +28,7 @@ pub(crate) fn configure() {
 }
 
 /// Asks the kernel for memory in pages of 4 KiB, where mimalloc would ask for 2 MiB: what it gave back and takes again would be cleared by the kernel 2 MiB at a
-/// time, however little of it is used, and stay resident. Taking in logs costs a quarter less CPU so, with a fifth less memory at the peak; reading what
+/// time, however little of it is used, and stay resident. Taking in logs costs a fifth less CPU so; reading what
 /// was decoded costs some 4 % more. mimalloc has an option for it (`MIMALLOC_ALLOW_THP`), but looks at it before `main` begins.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "no crate that is here already has this call")]

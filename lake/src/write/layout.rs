@@ -92,8 +92,7 @@ pub(crate) fn properties<'p>(table: Table, level: Level, promoted: impl Iterator
 fn zstd_level(table: Table, level: Level) -> ZstdLevel {
     let level = match (level, table) {
         (Level::L0, _) => 1,
-        (Level::L1, Table::Logs) => 2,
-        (Level::L2, Table::Logs) => 5,
+        (Level::L2, Table::Logs) => 9,
         (Level::L1 | Level::L2, _) => 3,
     };
     ZstdLevel::try_new(level).expect("levels 1 to 22 exist")

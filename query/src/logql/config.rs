@@ -30,7 +30,7 @@ pub struct LogqlConfig {
     pub queue_max: usize,
     /// Tails of one tenant at the same time (Loki's `max_concurrent_tail_requests`).
     pub tails_max: usize,
-    /// Bytes of times of lines that are kept decoded, for metric queries that count lines without looking at them.
+    /// Bytes of times of lines that are kept decoded, and of which lines pass line filters, for metric queries that count lines.
     pub run_cache_bytes: u64,
     /// Whether lines can be deleted over `/loki/api/v1/delete`, by everybody who may query.
     pub delete_api: bool,
