@@ -64,9 +64,7 @@ pub fn bound_batches(plan: &LogicalPlan, state: &mut SessionState) -> Result<()>
     if makes {
         rows = rows.min(MADE_ROWS);
     }
-    if constants > 0 {
-        rows = rows.min(BATCH_BYTES_MAX / constants);
-    }
+    rows = rows.min(BATCH_BYTES_MAX / constants.max(1));
     let config = state.config().clone().with_batch_size(rows.max(1));
     *state.config_mut() = config;
     Ok(())
