@@ -1,0 +1,129 @@
+//! Which keys the maps of a row group have, by the dictionaries of their key columns: a map without any of the keys that somebody asks for
+//! need not be decoded.
+//!
+//! ```text
+//! attrs_str.entries.key: [dictionary: http.route, url.path ...] [page] [page]     asked: http.status ─► not there: the map is left out
+//! ```
+//!
+//! # Invariants
+//! - A map is left out only when its keys are all in the dictionary, and the dictionary has none of those asked for.
+
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use catalog::{FileEntry, schema};
+use object_store::ObjectStore;
+use parquet::basic::Encoding;
+use parquet::column::page::{Page, PageReader};
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::serialized_reader::SerializedPageReader;
+
+use crate::cache::{Caches, Footer, Reuse};
+use crate::error::{Error, Result};
+
+/// Row groups of a scan beyond which their dictionaries are not looked at.
+const ROW_GROUPS_MAX: usize = 8;
+
+/// Those of `columns` that are maps and have none of `keys` in any of `row_groups`.
+///
+/// # Errors
+/// `Store`, `Corrupt`; `Decode` of a dictionary that is none.
+pub(super) async fn lacking(
+    (store, caches, reuse): (&dyn ObjectStore, &Caches, Reuse),
+    (file, footer): (&FileEntry, &Footer),
+    columns: &[String],
+    keys: &[String],
+    row_groups: &[usize],
+) -> Result<Vec<String>> {
+    let mut lacking = Vec::new();
+    if row_groups.len() > ROW_GROUPS_MAX {
+        return Ok(lacking);
+    }
+    let stored = schema::stored(file.table);
+    'columns: for name in columns {
+        let is_map =
+            stored.fields().find(name).is_some_and(|(_, field)| matches!(field.data_type(), arrow::datatypes::DataType::Map(..)));
+        let Some(leaf) = (0..footer.reader.parquet_schema().num_columns()).find(|leaf| {
+            let parts = footer.reader.parquet_schema().column(*leaf);
+            is_map && parts.path().parts().first() == Some(name)
+        }) else {
+            continue;
+        };
+        for group in row_groups {
+            let chunk = footer.reader.metadata().row_group(*group).column(leaf);
+            let Some(range) = dictionary(chunk) else { continue 'columns };
+            let bytes = caches.pages(store, file, footer, vec![range.clone()], reuse).await?.pop().unwrap_or_default();
+            let failed =
+                |e: ParquetError| Error::Decode { table: file.table, file: file.id, reason: format!("keys of {name}: {e}") };
+            if has_any(chunk, At { start: range.start, bytes }, keys).map_err(failed)? {
+                continue 'columns;
+            }
+        }
+        lacking.push(name.clone());
+    }
+    Ok(lacking)
+}
+
+/// Where the dictionary of a column is, when all of its values are in it.
+fn dictionary(chunk: &ColumnChunkMetaData) -> Option<std::ops::Range<u64>> {
+    let falls_back = chunk.encodings().any(|encoding| encoding == Encoding::DELTA_LENGTH_BYTE_ARRAY);
+    let (start, end) = (chunk.dictionary_page_offset()?, chunk.data_page_offset());
+    (!falls_back && start < end).then_some(start.unsigned_abs()..end.unsigned_abs())
+}
+
+/// Whether the dictionary has one of `keys`.
+fn has_any(chunk: &ColumnChunkMetaData, at: At, keys: &[String]) -> ParquetResult<bool> {
+    let mut pages = SerializedPageReader::new(Arc::new(at), chunk, 0, None)?;
+    let Some(Page::DictionaryPage { buf, num_values, .. }) = pages.get_next_page()? else {
+        return Err(ParquetError::General("no dictionary".to_owned()));
+    };
+    let mut rest = buf;
+    for _ in 0..num_values {
+        let length = if rest.len() < 4 { usize::MAX } else { rest.get_u32_le() as usize };
+        if rest.len() < length {
+            return Err(ParquetError::General("a dictionary that ends early".to_owned()));
+        }
+        let key = rest.split_to(length);
+        if keys.iter().any(|asked| asked.as_bytes() == key) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Bytes of a file from `start` on.
+struct At {
+    start: u64,
+    bytes: Bytes,
+}
+
+impl At {
+    fn rest(&self, start: u64) -> ParquetResult<Bytes> {
+        let at = start.checked_sub(self.start).and_then(|at| usize::try_from(at).ok()).filter(|at| *at <= self.bytes.len());
+        at.map(|at| self.bytes.slice(at..)).ok_or_else(|| ParquetError::EOF(format!("byte {start} was not read")))
+    }
+}
+
+impl Length for At {
+    fn len(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
+
+impl ChunkReader for At {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
+        Ok(self.rest(start)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        let rest = self.rest(start)?;
+        if rest.len() < length {
+            return Err(ParquetError::EOF(format!("{length} bytes from {start} were not read")));
+        }
+        Ok(rest.slice(..length))
+    }
+}
