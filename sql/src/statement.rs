@@ -298,7 +298,7 @@ mod tests {
         check_refused("DROP TABLE user.\"a b\"", "DROP TABLE");
         check_refused("DROP VIEW user.a", "DROP VIEW");
         check_refused("DROP SCHEMA user", "DROP SCHEMA");
-        check_refused("EXPLAIN DROP TABLE user.a", "EXPLAIN DROP TABLE");
+        check_refused("EXPLAIN DROP TABLE user.a", "EXPLAIN DROP");
         check_refused("BEGIN", "BEGIN");
         check_refused("PREPARE p AS SELECT 1", "PREPARE");
         check_refused("EXPLAIN INSERT INTO metrics VALUES (1)", "EXPLAIN INSERT");

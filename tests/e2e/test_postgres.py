@@ -358,7 +358,7 @@ def test_cursors(shop):
     refused(declare, "42P03", declare, autocommit=False)
     refused("FETCH BACKWARD 1 FROM c", "55000", declare, autocommit=False)
     refused("FETCH 1 FROM c", "34000", "BEGIN", declare, "COMMIT")  # it ended with its transaction
-    refused("DECLARE c CURSOR FOR DELETE FROM logs", "42601")
+    refused("DECLARE c CURSOR FOR DELETE FROM logs", "25006", autocommit=False)
     with connect(shop) as connection:
         connection.execute("BEGIN")
         connection.execute("DECLARE kept CURSOR WITH HOLD FOR SELECT 7 AS n")

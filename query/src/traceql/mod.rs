@@ -118,7 +118,13 @@ impl TraceqlEngine {
     /// # Errors
     /// Storage.
     pub async fn trace_part(&self, tenant: &TenantId, id: TraceId, time: Option<Window>) -> Result<Option<TracePart>> {
-        self.work(tenant, None, move |work| async move { traces::part(&work, id, time).await }).await
+        note(|row| {
+            row.set_text(&hex::encode(id));
+            noted_time(row, time);
+        });
+        let found = self.work(tenant, None, move |work| async move { traces::part(&work, id, time).await }).await?;
+        note(|row| row.rows = Some(u64::from(found.is_some())));
+        Ok(found)
     }
 
     /// Names of attributes.

@@ -118,7 +118,8 @@ impl FunctionRewrite for CappedCalls {
                 }
             }
             Expr::ScalarFunction(ScalarFunction { func, args }) => match self.capped.get(func.name()) {
-                Some(function) if *function != func => {
+                // Another function of that name is not ours to replace: whoever brings one bounds it.
+                Some(function) if super::is_behind(function, &func) => {
                     Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func: Arc::clone(function), args })))
                 }
                 _ => Ok(Transformed::no(Expr::ScalarFunction(ScalarFunction { func, args }))),

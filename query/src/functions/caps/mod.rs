@@ -14,6 +14,7 @@
 mod join;
 mod sizes;
 
+use std::any::Any;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
@@ -166,6 +167,12 @@ pub(super) fn capped(function: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
         Some(&(name, cap)) => Arc::new(ScalarUDF::from(Capped { name, cap, inner: function })),
         None => function,
     }
+}
+
+/// Whether `function` is the one that `capped` puts a cap on.
+fn is_behind(capped: &ScalarUDF, function: &ScalarUDF) -> bool {
+    let inner: &dyn Any = capped.inner().as_ref();
+    inner.downcast_ref::<Capped>().is_some_and(|capped| *capped.inner == *function)
 }
 
 /// Whether calls of `function` count when the functions of a statement share a batch.
