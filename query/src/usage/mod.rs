@@ -6,7 +6,7 @@
 //!                                 queue, bounded; full: the row is dropped and counted ◄──────────  Row
 //!                                   └─► the root package writes rows of `Table::QueryLog` like any others: log, buffer, files
 //! ```
-//! Whoever receives a query begins an [`Asking`] and ends it; what lies between notes what it knows with [`note`], which finds the row in the
+//! Whoever receives a query begins an [`Asking`] and ends it; what lies between notes what it knows with [`note()`], which finds the row in the
 //! task's scope as `tracing` finds its span. [`crate::run`] takes the scope along to the threads of queries.
 //!
 //! # Invariants
