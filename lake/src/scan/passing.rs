@@ -3,7 +3,7 @@
 //! ```text
 //! rows ──► pages that have some ──fetch, prove, unpack──► texts ──[TextTest::retain]──► rows
 //! ```
-//! A scan with a [`TextTest`](crate::TextTest) tells the same, of rows that it delivers. This is for who wants to count rows, or to remember which they are.
+//! A scan with a [`TextTest`] tells the same, of rows that it delivers. This is for who wants to count rows, or to remember which they are.
 //!
 //! # Invariants
 //! - The same rows pass as in a scan.
