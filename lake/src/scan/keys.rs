@@ -10,16 +10,16 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use catalog::{FileEntry, schema};
 use object_store::ObjectStore;
 use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::ColumnChunkMetaData;
-use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
+use super::parts::Parts;
 use crate::cache::{Caches, Footer, Reuse};
 use crate::error::{Error, Result};
 
@@ -57,7 +57,7 @@ pub(super) async fn lacking(
             let bytes = caches.pages(store, file, footer, vec![range.clone()], reuse).await?.pop().unwrap_or_default();
             let failed =
                 |e: ParquetError| Error::Decode { table: file.table, file: file.id, reason: format!("keys of {name}: {e}") };
-            if has_any(chunk, At { start: range.start, bytes }, keys).map_err(failed)? {
+            if has_any(chunk, Parts::new(vec![(range.start, bytes)]), keys).map_err(failed)? {
                 continue 'columns;
             }
         }
@@ -76,8 +76,8 @@ fn dictionary(chunk: &ColumnChunkMetaData) -> Option<std::ops::Range<u64>> {
 }
 
 /// Whether the dictionary has one of `keys`.
-fn has_any(chunk: &ColumnChunkMetaData, at: At, keys: &[String]) -> ParquetResult<bool> {
-    let mut pages = SerializedPageReader::new(Arc::new(at), chunk, 0, None)?;
+fn has_any(chunk: &ColumnChunkMetaData, parts: Parts, keys: &[String]) -> ParquetResult<bool> {
+    let mut pages = SerializedPageReader::new(Arc::new(parts), chunk, 0, None)?;
     let Some(Page::DictionaryPage { buf, num_values, .. }) = pages.get_next_page()? else {
         return Err(ParquetError::General("no dictionary".to_owned()));
     };
@@ -93,39 +93,4 @@ fn has_any(chunk: &ColumnChunkMetaData, at: At, keys: &[String]) -> ParquetResul
         }
     }
     Ok(false)
-}
-
-/// Bytes of a file from `start` on.
-struct At {
-    start: u64,
-    bytes: Bytes,
-}
-
-impl At {
-    fn rest(&self, start: u64) -> ParquetResult<Bytes> {
-        let at = start.checked_sub(self.start).and_then(|at| usize::try_from(at).ok()).filter(|at| *at <= self.bytes.len());
-        at.map(|at| self.bytes.slice(at..)).ok_or_else(|| ParquetError::EOF(format!("byte {start} was not read")))
-    }
-}
-
-impl Length for At {
-    fn len(&self) -> u64 {
-        self.start + self.bytes.len() as u64
-    }
-}
-
-impl ChunkReader for At {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
-        Ok(self.rest(start)?.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
-        let rest = self.rest(start)?;
-        if rest.len() < length {
-            return Err(ParquetError::EOF(format!("{length} bytes from {start} were not read")));
-        }
-        Ok(rest.slice(..length))
-    }
 }

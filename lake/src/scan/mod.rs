@@ -16,6 +16,7 @@ mod keys;
 mod metrics;
 mod outline;
 mod page;
+mod parts;
 mod passing;
 mod prune;
 mod stream;

@@ -19,10 +19,10 @@ use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::page_index::offset_index::PageLocation;
-use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 use roaring::RoaringBitmap;
 
+use super::parts::Parts;
 use super::{ScanSpec, page, texts};
 use crate::cache::{Caches, Footer, Reuse};
 use crate::error::{Error, Result};
@@ -149,7 +149,7 @@ impl<'a> Pages<'a> {
         found: &mut RoaringBitmap,
     ) -> ParquetResult<bool> {
         let group = self.footer.reader.metadata().row_group(self.group);
-        let packed = Packed(self.wanted.iter().map(|page| page.bytes.start).zip(bytes).collect());
+        let packed = Parts::new(self.wanted.iter().map(|page| page.bytes.start).zip(bytes).collect());
         let locations = self.wanted.iter().map(|page| self.locations[page.number].clone());
         // The reader takes what lies before its first page for a dictionary, which texts have not.
         let lead = (self.wanted.first().is_some_and(|page| page.number > 0)).then(|| self.locations[0].clone());
@@ -187,35 +187,5 @@ impl<'a> Pages<'a> {
             found.extend(hits);
         }
         Ok(true)
-    }
-}
-
-/// Parts of a file by their place in it.
-struct Packed(Vec<(u64, Bytes)>);
-
-impl Length for Packed {
-    fn len(&self) -> u64 {
-        self.0.last().map_or(0, |(start, bytes)| start + bytes.len() as u64)
-    }
-}
-
-impl ChunkReader for Packed {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
-        use bytes::Buf;
-        let missing = || ParquetError::General(format!("byte {start} was not fetched"));
-        let at = self.0.partition_point(|(first, _)| *first <= start).checked_sub(1).ok_or_else(missing)?;
-        let (first, bytes) = &self.0[at];
-        let from = usize::try_from(start - first).ok().filter(|from| *from <= bytes.len()).ok_or_else(missing)?;
-        Ok(bytes.slice(from..).reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
-        let rest = self.get_read(start)?.into_inner();
-        if rest.len() < length {
-            return Err(ParquetError::General(format!("bytes {start}..{} were not fetched", start + length as u64)));
-        }
-        Ok(rest.slice(..length))
     }
 }
