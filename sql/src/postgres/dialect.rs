@@ -11,9 +11,9 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, Query, Select, SelectItem, SetExpr, Statement, TableFactor, Value, Visit, VisitMut,
-    Visitor, VisitorMut,
+    AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, Query, Select, SelectItem, SetExpr, Statement, TableFactor,
+    Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 use datafusion_pg_catalog::sql::rules::{
     CurrentUserVariableToSessionUserFunctionCall, FixVersionColumnName, RewriteArrayAnyAllOperation, RewritePgCatalogOperator,
@@ -111,6 +111,20 @@ impl VisitorMut for CatalogWords {
                 }
             }
             Expr::Subquery(query) if is_correlated(query) => first_of(query),
+            Expr::Function(function) if is_array_of_rows(function) => {
+                if let FunctionArguments::Subquery(query) = &function.args {
+                    *expr = array_of(query.clone());
+                }
+            }
+            Expr::Function(function) => {
+                if let Some(column) = absent_list(function) {
+                    *expr = column;
+                }
+            }
+            // No table says of its rows which one it is.
+            Expr::CompoundIdentifier(idents) if idents.last().is_some_and(|name| name.value == "tableoid") => {
+                *expr = Expr::Value(Value::Number("0".to_owned(), false).with_empty_span());
+            }
             // (keys).n: a field of a composite value.
             Expr::CompoundFieldAccess { root, access_chain } => {
                 if let [AccessExpr::Dot(Expr::Identifier(field))] = access_chain.as_slice() {
@@ -121,6 +135,60 @@ impl VisitorMut for CatalogWords {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// `ARRAY(SELECT ...)`.
+fn is_array_of_rows(function: &Function) -> bool {
+    let name = function.name.0.last().and_then(|part| part.as_ident());
+    name.is_some_and(|name| name.value.eq_ignore_ascii_case("array")) && matches!(function.args, FunctionArguments::Subquery(_))
+}
+
+/// The array of a subquery's rows, in no order. What is unnested of a column is a list of options or privileges, and there are none.
+fn array_of(mut query: Box<Query>) -> Expr {
+    let empty = || Expr::Cast {
+        kind: CastKind::DoubleColon,
+        expr: Box::new(Expr::Array(Array { elem: Vec::new(), named: true })),
+        data_type: DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None)),
+        array: false,
+        format: None,
+    };
+    let SetExpr::Select(select) = query.body.as_mut() else { return empty() };
+    let unnests = select.from.iter().any(|from| match &from.relation {
+        TableFactor::Table { name, args: Some(_), .. } => is_named(name, &["unnest", "pg_options_to_table"]),
+        TableFactor::Function { name, .. } => is_named(name, &["unnest", "pg_options_to_table"]),
+        TableFactor::UNNEST { .. } => true,
+        _ => false,
+    });
+    let [SelectItem::UnnamedExpr(row) | SelectItem::ExprWithAlias { expr: row, .. }] = select.projection.as_mut_slice() else {
+        return empty();
+    };
+    if unnests {
+        return empty();
+    }
+    *row = call("array_agg", vec![row.clone()]);
+    query.order_by = None;
+    Expr::Subquery(query)
+}
+
+fn is_named(name: &ObjectName, names: &[&str]) -> bool {
+    let last = name.0.last().and_then(|part| part.as_ident());
+    last.is_some_and(|last| names.iter().any(|name| last.value.eq_ignore_ascii_case(name)))
+}
+
+/// Privileges and options that the library has as null texts, where a list is wanted: the null itself.
+fn absent_list(function: &Function) -> Option<Expr> {
+    const LISTS: [&str; 11] =
+        ["attacl", "defaclacl", "fdwacl", "lanacl", "lomacl", "nspacl", "proacl", "setconfig", "spcacl", "srvacl", "typacl"];
+    if !is_named(&function.name, &["array_to_string"]) {
+        return None;
+    }
+    let [list, _] = arguments(&function.args)?.try_into().ok()?;
+    let name = match &list {
+        Expr::Identifier(ident) => ident,
+        Expr::CompoundIdentifier(idents) => idents.last()?,
+        _ => return None,
+    };
+    LISTS.contains(&name.value.to_ascii_lowercase().as_str()).then_some(list)
 }
 
 fn is_procedure(expr: &Expr) -> bool {
