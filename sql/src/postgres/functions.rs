@@ -21,6 +21,7 @@ use datafusion_pg_catalog::pg_catalog::{
     quote_ident_udf,
 };
 
+use super::format::Format;
 use super::settings::{SERVER_VERSION, Settings};
 use super::to_char::ToChar;
 
@@ -101,6 +102,7 @@ pub(super) fn all() -> Vec<ScalarUDF> {
     all.extend(PRIVILEGES.map(has_privilege_udf::create_has_privilege_udf));
     all.extend(NOTHING.map(|name| ScalarUDF::from(Always::new(name, nothing(name)))));
     all.push(ScalarUDF::from(ToChar::new()));
+    all.push(ScalarUDF::from(Format::new()));
     // The number of UTF8, the only encoding.
     all.push(ScalarUDF::from(Always::new("pg_char_to_encoding", ScalarValue::Int32(Some(6)))));
     all.push(size_pretty());

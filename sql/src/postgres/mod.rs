@@ -19,6 +19,7 @@
 mod ask;
 mod cancel;
 mod catalog;
+mod catalog_dialect;
 mod command;
 mod connection;
 mod cursor;
@@ -26,6 +27,7 @@ mod dialect;
 mod encryption;
 mod errors;
 mod extended;
+mod format;
 pub mod frames;
 mod functions;
 mod information_schema;
