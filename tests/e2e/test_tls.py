@@ -233,6 +233,23 @@ def test_no_token_travels_when_all_have_verifiers(tmp_path):
                 psycopg.connect(host="127.0.0.1", port=port, user=user, password="wrong", dbname="team-x", require_auth="scram-sha-256")
 
 
+def test_strangers_prove_nothing(node, authority):
+    """Whatever comes in the place of a proof ends the session with an error, and the node says nothing of a bug."""
+    context = ssl.create_default_context(cafile=str(authority.root))
+    context.set_alpn_protocols(["postgresql"])
+    startup = b"\x00\x03\x00\x00user\0grafana\0database\0team-a\0\0"
+    startup = (len(startup) + 4).to_bytes(4, "big") + startup
+    for body in [b"", b"\0", b"SCRAM-SHA-256\0", b"SCRAM-SHA-256\0\x00\x00\x00\x7f" + b"n,,n=,r=a", b"SCRAM-SHA-256\0\xff\xff\xff\xff", b"PLAIN\0\0\0\0\x01a",
+                 b"SCRAM-SHA-256\0\0\0\0\x18p=tls-unique,,n=,r=abcdef", b"SCRAM-SHA-256\0\0\0\0\x03n,,"]:
+        with socket.create_connection(("localhost", node.ports["postgres"]), timeout=30) as raw:
+            with context.wrap_socket(raw, server_hostname="localhost") as secure:
+                secure.sendall(startup)
+                assert secure.recv(100).startswith(b"R")
+                secure.sendall(b"p" + (len(body) + 4).to_bytes(4, "big") + body)
+                assert secure.recv(1000).startswith(b"E"), body
+    assert "this is a bug" not in node.tail(1000)
+
+
 def test_made_tokens(tmp_path):
     made = subprocess.run([BIN, "token", "--user", "me", "--tenant", "a"], capture_output=True, text=True, check=True).stdout
     secret = made.split()[4]

@@ -111,6 +111,21 @@ pub enum ScramError {
     WrongProof,
 }
 
+/// The mechanism and the client's first message in the body of a SASLInitialResponse, for which pgwire's own decoder takes more bytes than there are.
+///
+/// # Errors
+/// Lengths that do not fit.
+pub fn initial_response(body: &[u8]) -> Result<(&str, &[u8]), ScramError> {
+    let end = body.iter().position(|byte| *byte == 0).ok_or(ScramError::Malformed("no mechanism"))?;
+    let mechanism = std::str::from_utf8(&body[..end]).map_err(|_| ScramError::Malformed("no mechanism"))?;
+    let (length, message) = body[end + 1..].split_first_chunk().ok_or(ScramError::Malformed("no length"))?;
+    match (i32::from_be_bytes(*length), message) {
+        (-1, []) => Ok((mechanism, message)),
+        (length, message) if usize::try_from(length) == Ok(message.len()) => Ok((mechanism, message)),
+        _ => Err(ScramError::Malformed("another length than its own")),
+    }
+}
+
 /// An exchange whose first half is done.
 #[derive(Debug)]
 pub struct Exchange {
@@ -272,10 +287,23 @@ mod tests {
         assert_eq!(exchange.finish(LAST.as_bytes()), Err(ScramError::WrongProof));
     }
 
+    #[test]
+    fn the_first_message_says_its_length() {
+        let body = |length: i32, message: &[u8]| [b"SCRAM-SHA-256\0", &length.to_be_bytes()[..], message].concat();
+        assert_eq!(initial_response(&body(5, b"n,,n=")), Ok((MECHANISM, &b"n,,n="[..])));
+        assert_eq!(initial_response(&body(-1, b"")), Ok((MECHANISM, &b""[..])));
+        for wrong in
+            [body(6, b"n,,n="), body(-1, b"n"), body(i32::MIN, b""), b"SCRAM-SHA-256\0\0".to_vec(), b"SCRAM".to_vec(), Vec::new()]
+        {
+            assert!(matches!(initial_response(&wrong), Err(ScramError::Malformed(_))), "{wrong:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read(first in prop::collection::vec(any::<u8>(), 0..80), last in prop::collection::vec(any::<u8>(), 0..80)) {
             let _ = Exchange::begin(Verifier::of_nobody(&[1; 32], "a"), &first, OURS);
+            let _ = initial_response(&first);
             let (exchange, _) = Exchange::begin(Verifier::of_nobody(&[1; 32], "a"), FIRST.as_bytes(), OURS).expect("begun");
             prop_assert!(exchange.finish(&last).is_err());
         }

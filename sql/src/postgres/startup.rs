@@ -30,7 +30,7 @@ use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use super::catalog::{Database, Names};
 use super::cursor::Cursors;
 use super::errors::{failed, fatal};
-use super::scram::{Exchange, MECHANISM, ScramError, Verifier};
+use super::scram::{Exchange, MECHANISM, ScramError, Verifier, initial_response};
 use super::session::{Kept, Session};
 use super::settings::{Settings, options};
 use super::{Postgres, Shown, Wanted};
@@ -122,12 +122,12 @@ impl Startup {
                 self.let_in(client, Shown::Token(&token.password)).await
             }
             Proof::First(verifier) => {
-                let first = message.into_sasl_initial_response()?;
-                if first.auth_method != MECHANISM {
-                    return Err(fatal("08P01", format!("client selected an invalid SASL mechanism, {:?}", first.auth_method)));
+                let PasswordMessageFamily::Raw(body) = message else { return Err(fatal("08P01", "this is no proof")) };
+                let (mechanism, first) = initial_response(&body).map_err(|e| refused(client, e))?;
+                if mechanism != MECHANISM {
+                    return Err(fatal("08P01", "client selected a SASL mechanism that was not offered"));
                 }
-                let begun = Exchange::begin(verifier, first.data.as_deref().unwrap_or_default(), &self.nonce());
-                let (exchange, answer) = begun.map_err(|e| refused(client, e))?;
+                let (exchange, answer) = Exchange::begin(verifier, first, &self.nonce()).map_err(|e| refused(client, e))?;
                 *self.proof.lock() = Proof::Last(exchange);
                 client.send(PgWireBackendMessage::Authentication(Authentication::SASLContinue(answer.into()))).await?;
                 Ok(())
