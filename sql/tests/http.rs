@@ -311,6 +311,9 @@ async fn queries_are_cancelled_over_http() {
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     let last: Value = serde_json::from_slice(bytes.trim_ascii().rsplit(|byte| *byte == b'\n').next().unwrap()).unwrap();
     assert_eq!(last, json!({"error": "query was cancelled", "kind": "cancelled"}));
+    while server.engine.running() > 0 {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(server.send(&tenant("a"), Request::delete(&path), Body::empty()).await.status, StatusCode::NOT_FOUND);
 }
 
