@@ -39,5 +39,5 @@ pub use error::{Error, Result};
 pub use fresh::{FreshCapture, FreshGeneration, FreshRows, FreshVersion, NoFreshRows, Settled};
 pub use lake::{BatchStream, Lake};
 pub use predicate::{ColumnTest, Predicate, Scalar, Test, TextTest};
-pub use scan::{ScanMetrics, ScanSpec, UserScan};
+pub use scan::{Part, ScanMetrics, ScanSpec, UserScan};
 pub use write::UserWriter;

@@ -74,9 +74,11 @@ impl Scan {
 
     async fn open(&mut self) -> Result<()> {
         let (store, file, metrics) = (self.store.as_ref(), self.file.as_ref(), &self.spec.metrics);
-        ScanMetrics::add(&metrics.files, 1);
+        // The first part is the last one to have nothing to read.
+        let counted = usize::from(self.spec.part.at == 0);
+        ScanMetrics::add(&metrics.files, counted);
         if !super::file_may_match(file, &self.spec.predicate, self.spec.time) {
-            ScanMetrics::add(&metrics.files_pruned, 1);
+            ScanMetrics::add(&metrics.files_pruned, counted);
             return Ok(());
         }
         let footer = self.caches.footer(store, file).await?;
@@ -91,7 +93,7 @@ impl Scan {
         let chained = self.projection.is_chained();
         let plan = page::plan(file, &footer, index.as_deref(), &tests, chained, &self.spec);
         if plan.row_groups.is_empty() {
-            ScanMetrics::add(&metrics.files_pruned, 1);
+            ScanMetrics::add(&metrics.files_pruned, counted);
             return Ok(());
         }
         let is_blank = |name: &str| page::is_blank(file, &footer, index.as_deref(), &plan, name);

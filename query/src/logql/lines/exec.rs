@@ -320,6 +320,7 @@ impl Run {
                     texts,
                     keys: None,
                     row_group,
+                    part: lake::Part::WHOLE,
                     rows,
                     batch_rows: self.batch_rows,
                     metrics: Arc::clone(metrics),

@@ -387,6 +387,7 @@ impl Lines {
             time: self.bound.left(self.wanted.time).intersect(unit.part),
             predicate: self.predicate.clone(),
             row_group: unit.row_group,
+            part: lake::Part::WHOLE,
             metrics: Arc::clone(&self.metrics),
             ..ScanSpec::all([TEXT])
         };
