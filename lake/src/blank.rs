@@ -28,3 +28,22 @@ pub(crate) fn blank(field: &Field, rows: usize) -> Result<ArrayRef, ArrowError> 
         data_type => Ok(new_null_array(data_type, rows)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, StringArray};
+    use catalog::{Table, schema};
+
+    use super::*;
+
+    #[test]
+    fn what_is_made_blank_is_blank() {
+        let rows = schema::rows(Table::Logs);
+        for field in rows.fields().iter().filter(|field| field.is_nullable() || matches!(field.data_type(), DataType::Map(..))) {
+            let column = blank(field, 3).expect("a type of the schema");
+            assert!(column.len() == 3 && column.data_type() == field.data_type() && is_blank(&column), "{field}");
+        }
+        assert!(!is_blank(&StringArray::from(vec![None, Some("")])));
+        assert!(!is_blank(&Int64Array::from(vec![0])));
+    }
+}

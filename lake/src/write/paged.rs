@@ -122,3 +122,71 @@ impl PagedWriter {
         Ok(Finished { tail, bytes, index_offset, footer_bytes: bytes - footer_start, crc32: self.crc.finalize() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, StringArray};
+    use arrow::datatypes::{DataType, Field, Schema};
+    use bytes::Bytes;
+    use catalog::{Level, Table};
+    use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector};
+    use parquet::basic::{CompressionCodec, Encoding};
+    use parquet::file::metadata::PageIndexPolicy;
+    use parquet::file::properties::WriterProperties;
+    use parquet::schema::types::ColumnPath;
+
+    use super::*;
+    use crate::write::layout;
+
+    fn lines(rows: usize) -> RecordBatch {
+        let body: StringArray =
+            (0..rows).map(|row| Some(format!("GET /api/items/{row} took {} ms", row * 7919 % 1000))).collect();
+        let level: StringArray = (0..rows).map(|row| Some(if row % 3 == 0 { "info" } else { "warn" })).collect();
+        let fields = vec![Field::new("level", DataType::Utf8, true), Field::new("body", DataType::Utf8, false)];
+        let columns: Vec<ArrayRef> = vec![Arc::new(level), Arc::new(body)];
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("fits")
+    }
+
+    fn written(rows: &RecordBatch, group_rows: usize, level: Level) -> Bytes {
+        let properties = WriterProperties::builder()
+            .set_column_encoding(ColumnPath::from("body"), Encoding::DELTA_LENGTH_BYTE_ARRAY)
+            .set_column_dictionary_enabled(ColumnPath::from("body"), false)
+            .set_data_page_size_limit(4 << 10)
+            .set_write_batch_size(32)
+            .build();
+        let options = ArrowWriterOptions::new().with_properties(properties);
+        let mut writer = PagedWriter::new(rows.schema(), options, layout::packing(Table::Logs, level)).expect("known parameters");
+        let mut file = Vec::new();
+        for start in (0..rows.num_rows()).step_by(group_rows) {
+            writer.write(&rows.slice(start, group_rows.min(rows.num_rows() - start))).expect("fits");
+            writer.end_row_group().expect("ends");
+            file.append(&mut writer.take().expect("in memory"));
+        }
+        file.append(&mut writer.finish(&[]).expect("ends").tail);
+        file.into()
+    }
+
+    /// By the library's own reader, which knows nothing of this module.
+    #[test]
+    fn other_readers_read_packed_pages() {
+        let rows = lines(5_000);
+        for level in [Level::L0, Level::L1, Level::L2] {
+            let file = written(&rows, 2_000, level);
+            let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+            let open = || ParquetRecordBatchReaderBuilder::try_new_with_options(file.clone(), options.clone()).expect("a file");
+            let metadata = Arc::clone(open().metadata());
+            assert_eq!(metadata.num_row_groups(), 3);
+            let body = metadata.row_group(0).column(1);
+            assert_eq!(body.compression_codec(), CompressionCodec::ZSTD, "{level:?}");
+            assert!(body.compressed_size() * 2 < body.uncompressed_size(), "{level:?}: {}", body.compressed_size());
+            let pages = metadata.offset_index().expect("asked for")[0][1].page_locations();
+            assert!(pages.len() > 5, "{level:?}: {} pages", pages.len());
+            let all = open().with_batch_size(8_192).build().expect("readable").next().expect("rows").expect("readable");
+            assert_eq!(all.columns(), rows.columns(), "{level:?}");
+            // A few rows, found by the offset index.
+            let selection = RowSelection::from(vec![RowSelector::skip(3_100), RowSelector::select(2)]);
+            let some = open().with_row_selection(selection).build().expect("readable").next().expect("rows").expect("readable");
+            assert_eq!(some.columns(), rows.slice(3_100, 2).columns(), "{level:?}");
+        }
+    }
+}
