@@ -11,6 +11,7 @@
 //! - Compaction never changes an answer: same rows, same order.
 //! - [`fresh::FreshRows`] is how rows that are not in files yet reach a reader; this crate knows the trait, not the buffers.
 
+mod blank;
 pub mod cache;
 pub mod check;
 mod coding;

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use object_store::ObjectStore;
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::RowSelection;
 use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 
 use super::decode::Projection;
@@ -19,6 +20,8 @@ use crate::lake::BatchStream;
 
 /// Decoded columns of a row group that are kept between a test of its rows and their delivery; beyond it they are decoded again.
 const TESTED_BYTES_MAX: usize = 32 << 20;
+/// Least rows of a batch of rows that are tested.
+const TESTED_ROWS_MIN: usize = 256;
 
 /// A scan between two batches.
 struct Scan {
@@ -107,9 +110,13 @@ impl Scan {
             let lacking = keys::lacking(reads, (file, &footer), self.projection.stored(), keys, &plan.row_groups).await?;
             self.projection.leave_out(|name| lacking.iter().any(|map| map == name));
         }
+        let batch_rows = match (&plan.selection, &filter) {
+            (Some(selection), Some(_)) => tested_rows(selection, self.spec.batch_rows.max(1)),
+            _ => self.spec.batch_rows.max(1),
+        };
         let mut builder = ParquetPushDecoderBuilder::new_with_metadata(footer.reader.clone())
             .with_projection(mask(&footer, self.projection.stored()))
-            .with_batch_size(self.spec.batch_rows.max(1))
+            .with_batch_size(batch_rows)
             .with_max_predicate_cache_size(TESTED_BYTES_MAX)
             .with_row_groups(plan.row_groups);
         if let Some(selection) = plan.selection {
@@ -122,6 +129,13 @@ impl Scan {
         self.decoder = Some((footer, decoder));
         Ok(())
     }
+}
+
+/// Rows of a batch where rows of `selection` are tested: a column that is tested and delivered is decoded batch by batch, whole ones, however few of their
+/// rows are selected. Of rows that are a short run in each of many streams, that would be nearly all of the file.
+fn tested_rows(selection: &RowSelection, most: usize) -> usize {
+    let runs = selection.iter().filter(|part| !part.skip).count();
+    (selection.row_count() / runs.max(1)).next_power_of_two().clamp(TESTED_ROWS_MIN.min(most), most)
 }
 
 /// The columns of `names` that the file has.

@@ -5,14 +5,16 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{ArrowPrimitiveType, Int32Type, Int64Type};
 use arrow::error::ArrowError;
 use catalog::{Table, schema};
 
 use super::time;
+use crate::blank::is_blank;
 
 /// What rows are grouped by before time decides: the rank of the text column and the id, or the halves of a trace id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,7 +28,10 @@ pub(super) fn sorted(table: Table, batches: &[RecordBatch]) -> Result<RecordBatc
         many => concat_batches(&schema, many)?,
     };
     match order(table, &whole)? {
-        Some(order) => take_record_batch(&whole, &order),
+        Some(order) => {
+            let take = |column: &ArrayRef| if is_blank(column) { Ok(Arc::clone(column)) } else { take(column, &order, None) };
+            RecordBatch::try_new(whole.schema(), whole.columns().iter().map(take).collect::<Result<_, _>>()?)
+        }
         None => Ok(whole),
     }
 }

@@ -51,7 +51,7 @@ use catalog::TenantId;
 use tokio::time::Instant;
 
 use crate::admission::Admission;
-use crate::engine::{Engine, Session};
+use crate::engine::{Engine, Workspace};
 use crate::run::{self, Ticket};
 use crate::threads::Threads;
 use crate::usage::note;
@@ -262,13 +262,13 @@ impl LogqlEngine {
     }
 
     /// What a piece of work works with, over the newest state.
-    fn piece(&self, tenant: &TenantId, ticket: Ticket) -> Result<(Session, Work)> {
-        let session = self.engine.session(tenant, self.engine.config().limits.clone())?;
+    fn piece(&self, tenant: &TenantId, ticket: Ticket) -> Result<(Workspace, Work)> {
+        let workspace = self.engine.workspace(tenant, self.engine.config().limits.clone())?;
         let (config, partitions) = (self.config.clone(), self.engine.config().target_partitions());
-        let (view, context) = (Arc::clone(session.view()), session.context().task_ctx());
+        let (view, context) = (Arc::clone(workspace.view()), Arc::clone(workspace.context()));
         let now_ns = self.engine.env().now().as_nanos();
         let (runs, resources) = (Arc::clone(&self.runs), Arc::clone(&self.resources));
-        Ok((session, Work { view, context, config, partitions, ticket, now_ns, runs, resources }))
+        Ok((workspace, Work { view, context, config, partitions, ticket, now_ns, runs, resources }))
     }
 
     /// As [`LogqlEngine::work`], with the times in the statistics.
@@ -300,8 +300,8 @@ impl LogqlEngine {
         let timeout = run::time_of(timeout, self.config.timeout);
         let ticket = Ticket::new(timeout);
         let _turn = self.admission.turn(tenant, timeout).await?;
-        let (session, piece) = self.piece(tenant, ticket.clone())?;
-        run::run(&self.threads, ticket, async move { work(piece).await.map_err(|error| error.explained(&session)) }).await
+        let (workspace, piece) = self.piece(tenant, ticket.clone())?;
+        run::run(&self.threads, ticket, async move { work(piece).await.map_err(|error| error.explained(&workspace)) }).await
     }
 
     /// Runs `work` over the newest state.
