@@ -229,6 +229,11 @@ impl LeafState {
     /// [`crate::eval::Error::TooManySeries`].
     pub fn merge(&mut self, other: Self) -> Result<()> {
         debug_assert!(self.grid == other.grid, "states of one query have one grid");
+        if self.table.len() == 0 {
+            // Nothing seen yet: no candidate for an exemplar either.
+            *self = other;
+            return Ok(());
+        }
         let series = self.table.merge(&other.table)?;
         self.heap_bytes += self.cells.merge(&other.cells, &series);
         self.exemplars.merge(other.exemplars, &series);
