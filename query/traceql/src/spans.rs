@@ -122,6 +122,11 @@ pub trait Spans {
         None
     }
 
+    /// [`Spans::duration_ns`] of all rows, where they lie side by side.
+    fn durations_ns(&self) -> Option<&[i64]> {
+        None
+    }
+
     /// How many events (or links) a span has.
     fn items(&self, source: Source, row: usize) -> usize;
 

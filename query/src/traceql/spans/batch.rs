@@ -366,6 +366,11 @@ impl SpanBatch {
         self.starts.values()
     }
 
+    /// The durations of all rows, nanoseconds; `None` when they were not read.
+    pub(in crate::traceql) fn durations_ns(&self) -> Option<&[i64]> {
+        self.durations.as_ref().map(|durations| &**durations.values())
+    }
+
     /// How many spans.
     pub(in crate::traceql) fn len(&self) -> usize {
         self.starts.len()

@@ -224,6 +224,11 @@ impl Spans for TraceSpans {
         Some(&batch.starts_ns()[rows.clone()])
     }
 
+    fn durations_ns(&self) -> Option<&[i64]> {
+        let Piece { batch, rows } = self.pieces.first().filter(|_| self.places.is_empty())?;
+        Some(&batch.durations_ns()?[rows.clone()])
+    }
+
     fn items(&self, source: Source, row: usize) -> usize {
         let (batch, at) = self.place(row);
         batch.items(source, at)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cell::Cells;
 use super::compare::Compare;
-use super::exemplar::{Exemplars, Ids};
+use super::exemplar::{self, Exemplars, Ids};
 use super::grid::Grid;
 use super::groups::Groups;
 use super::table::Table;
@@ -29,6 +29,8 @@ pub(super) struct Inner {
     search: Search,
     pub(super) function: Function,
     pub(super) by: Vec<By>,
+    /// Whether the span's own duration is what is measured.
+    of_duration: bool,
     ids: Option<Ids>,
     options: Options,
 }
@@ -102,7 +104,13 @@ impl Leaf {
             0 => None,
             _ => Some(Ids { trace: id(Intrinsic::TraceId)?, span: id(Intrinsic::SpanId)? }),
         };
-        Ok(Self { inner: Arc::new(Inner { search, function, by, ids, options }) })
+        let of_duration = match &function {
+            Function::OverTime(_, of) | Function::Quantile(of, _) if !of.parent => {
+                matches!(search.slots().fields().get(usize::from(of.slot.0)), Some(FieldName::Intrinsic(Intrinsic::Duration, _)))
+            }
+            _ => false,
+        };
+        Ok(Self { inner: Arc::new(Inner { search, function, by, of_duration, ids, options }) })
     }
 
     /// Which spans count.
@@ -183,7 +191,7 @@ impl LeafState {
     /// # Errors
     /// [`crate::eval::Error::TooManySeries`].
     pub fn push(&mut self, spans: &dyn Spans, rows: &[usize]) -> Result<()> {
-        let (leaf, starts) = (Arc::clone(&self.leaf), spans.starts_ns());
+        let (leaf, starts, durations) = (Arc::clone(&self.leaf), spans.starts_ns(), spans.durations_ns());
         let is_grouped = !matches!(leaf.function, Function::Histogram(_) | Function::Compare(_));
         let mut groups = if is_grouped { Groups::of(&leaf.by, spans, rows.len()) } else { None };
         let mut values: Vec<Value<'_>> = Vec::with_capacity(leaf.by.len() + 1);
@@ -194,6 +202,9 @@ impl LeafState {
             };
             let measured = match &leaf.function {
                 Function::Rate | Function::Count => Some(Measured::COUNTED),
+                Function::OverTime(..) | Function::Quantile(..) if leaf.of_duration && durations.is_some() => {
+                    durations.map(|durations| Measured { value: durations[row] as f64 / 1e9, bucket: None })
+                }
                 Function::OverTime(_, of) | Function::Quantile(of, _) => number(&value_of(spans, *of, row)),
                 Function::Histogram(of) => power_of_two(&value_of(spans, *of, row)),
                 Function::Compare(compare) => {
@@ -216,8 +227,12 @@ impl LeafState {
             };
             self.heap_bytes += self.cells.add((series, bucket), measured.value);
             if let Some(ids) = leaf.ids {
-                let key = &self.table.keys()[series as usize];
-                self.exemplars.offer(ids, (spans, row), (series, key), measured.value);
+                let duration_ns = durations.map_or_else(|| spans.duration_ns(row), |durations| durations[row]);
+                let number = exemplar::number(start_ns, duration_ns);
+                if self.exemplars.wants(number, series) {
+                    let key = &self.table.keys()[series as usize];
+                    self.exemplars.offer(ids, (spans, row), (series, key), (number, measured.value));
+                }
             }
         }
         Ok(())
