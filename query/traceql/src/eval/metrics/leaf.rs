@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cell::Cells;
-use super::compare::Compare;
+use super::compare::{Compare, Known};
 use super::exemplar::{self, Exemplars, Ids};
 use super::grid::Grid;
 use super::groups::Groups;
@@ -157,7 +157,7 @@ impl Leaf {
             table: Table::new(limit),
             cells,
             exemplars: Exemplars::new(self.inner.options.exemplars_max),
-            totals: Vec::new(),
+            known: Known::default(),
             heap_bytes: 0,
         }
     }
@@ -171,8 +171,8 @@ pub struct LeafState {
     pub(super) table: Table,
     pub(super) cells: Cells,
     pub(super) exemplars: Exemplars,
-    /// Of comparisons: by the series of a value that of its attribute.
-    totals: Vec<u32>,
+    /// Of comparisons.
+    known: Known,
     heap_bytes: usize,
 }
 
@@ -208,7 +208,7 @@ impl LeafState {
                 Function::OverTime(_, of) | Function::Quantile(of, _) => number(&value_of(spans, *of, row)),
                 Function::Histogram(of) => power_of_two(&value_of(spans, *of, row)),
                 Function::Compare(compare) => {
-                    compare.push(spans, row, (&mut self.table, &mut self.totals), |series| {
+                    compare.push(spans, row, (&mut self.table, &mut self.known), |series| {
                         self.heap_bytes += self.cells.add((series, bucket), f64::NAN);
                     })?;
                     None
@@ -257,8 +257,7 @@ impl LeafState {
 
     /// Bytes that it holds, about.
     pub fn memory(&self) -> usize {
-        let totals = self.totals.capacity() * size_of::<u32>();
-        self.table.bytes() + self.cells.table_bytes() + self.exemplars.bytes() + totals + self.heap_bytes
+        self.table.bytes() + self.cells.table_bytes() + self.exemplars.bytes() + self.known.bytes() + self.heap_bytes
     }
 
     /// How many series there are so far; more than the answer will have for comparisons, fewer for quantiles.
