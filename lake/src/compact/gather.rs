@@ -14,16 +14,16 @@ use crate::blank::{blank, is_blank};
 
 /// Rows `start..end` of batch `source`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Segment {
-    pub(super) source: usize,
-    pub(super) start: usize,
-    pub(super) end: usize,
+pub(crate) struct Segment {
+    pub(crate) source: usize,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
 /// The rows of `segments`, in that order. All batches have one schema.
 ///
 /// Dictionaries come out with the values that are used, each once.
-pub(super) fn gather(batches: &[RecordBatch], segments: &[Segment]) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn gather(batches: &[RecordBatch], segments: &[Segment]) -> Result<RecordBatch, ArrowError> {
     let schema = batches[0].schema();
     let rows = segments.iter().map(|s| s.end - s.start).sum();
     let columns = (0..schema.fields().len()).map(|column| {

@@ -10,6 +10,7 @@
 //! - Pruning only ever keeps too much: a row inside the time range that matches the predicate is always delivered.
 //! - Rows come in file order.
 
+mod ahead;
 mod decode;
 mod filter;
 mod keys;

@@ -1,8 +1,11 @@
 //! Fetch and decode, batch by batch.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use bytes::Bytes;
 use catalog::FileEntry;
 use futures::StreamExt;
 use object_store::ObjectStore;
@@ -13,8 +16,8 @@ use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder
 
 use super::decode::Projection;
 use super::metrics::ScanMetrics;
-use super::{ScanSpec, filter, keys, page};
-use crate::cache::{Caches, Footer, Reuse};
+use super::{ScanSpec, ahead, filter, keys, page};
+use crate::cache::{Caches, Footer, Requests, Reuse};
 use crate::error::{Error, Result};
 use crate::lake::BatchStream;
 
@@ -33,6 +36,8 @@ struct Scan {
     reuse: Reuse,
     /// `None` before the first poll and when there is nothing to read.
     decoder: Option<(Arc<Footer>, ParquetPushDecoder)>,
+    /// Pages that were read before the decoder asked for them.
+    ahead: HashMap<Range<u64>, Bytes>,
     opened: bool,
 }
 
@@ -44,7 +49,7 @@ pub(super) fn stream(
     projection: Projection,
     reuse: Reuse,
 ) -> BatchStream {
-    let scan = Scan { store, caches, file, spec, projection, reuse, decoder: None, opened: false };
+    let scan = Scan { store, caches, file, spec, projection, reuse, decoder: None, ahead: HashMap::new(), opened: false };
     futures::stream::try_unfold(scan, |mut scan| async move { Ok(scan.next().await?.map(|batch| (batch, scan))) }).boxed()
 }
 
@@ -59,8 +64,11 @@ impl Scan {
                 |e: &dyn std::fmt::Display| Error::Decode { table: self.file.table, file: self.file.id, reason: e.to_string() };
             match decoder.try_decode().map_err(|e| failed(&e))? {
                 DecodeResult::NeedsData(ranges) => {
+                    let (known, ranges): (Vec<_>, Vec<_>) = ranges.into_iter().partition(|range| self.ahead.contains_key(range));
+                    let bytes = known.iter().filter_map(|range| self.ahead.get(range).cloned()).collect();
+                    decoder.push_ranges(known, bytes).map_err(|e| failed(&e))?;
                     let bytes = self.caches.pages(self.store.as_ref(), &self.file, footer, ranges.clone(), self.reuse).await?;
-                    ScanMetrics::add(&self.spec.metrics.bytes_read, bytes.iter().map(bytes::Bytes::len).sum());
+                    ScanMetrics::add(&self.spec.metrics.bytes_read, bytes.iter().map(Bytes::len).sum());
                     decoder.push_ranges(ranges, bytes).map_err(|e| failed(&e))?;
                 }
                 DecodeResult::Data(stored) => {
@@ -84,15 +92,14 @@ impl Scan {
             ScanMetrics::add(&metrics.files_pruned, counted);
             return Ok(());
         }
-        let footer = self.caches.footer(store, file).await?;
+        let tests = page::tests_of(file, &self.spec);
+        let (footer, index) = match page::wants_index(&tests) {
+            true => self.caches.footer_and_index(store, file).await?,
+            false => (self.caches.footer(store, file).await?, self.caches.known_index(file).await),
+        };
         if let Some(keys) = &self.spec.keys {
             self.projection.narrow(&footer, keys);
         }
-        let tests = page::tests_of(file, &self.spec);
-        let index = match page::wants_index(&tests) {
-            true => self.caches.index(store, file).await?,
-            false => self.caches.known_index(file).await,
-        };
         let chained = self.projection.is_chained();
         let plan = page::plan(file, &footer, index.as_deref(), &tests, chained, &self.spec);
         if plan.row_groups.is_empty() {
@@ -110,12 +117,20 @@ impl Scan {
             let lacking = keys::lacking(reads, (file, &footer), self.projection.stored(), keys, &plan.row_groups).await?;
             self.projection.leave_out(|name| lacking.iter().any(|map| map == name));
         }
+        let mask = mask(&footer, self.projection.stored());
+        if filter.is_some() && tests.iter().any(ahead::is_telling) {
+            let ranges = ahead::ranges(&footer, &plan, &mask);
+            let how = (self.reuse, Requests::One);
+            let bytes = self.caches.pages_by(store, file, &footer, ranges.clone(), how).await?;
+            ScanMetrics::add(&metrics.bytes_read, bytes.iter().map(Bytes::len).sum());
+            self.ahead = ranges.into_iter().zip(bytes).collect();
+        }
         let batch_rows = match (&plan.selection, &filter) {
             (Some(selection), Some(_)) => tested_rows(selection, self.spec.batch_rows.max(1)),
             _ => self.spec.batch_rows.max(1),
         };
         let mut builder = ParquetPushDecoderBuilder::new_with_metadata(footer.reader.clone())
-            .with_projection(mask(&footer, self.projection.stored()))
+            .with_projection(mask)
             .with_batch_size(batch_rows)
             .with_max_predicate_cache_size(TESTED_BYTES_MAX)
             .with_row_groups(plan.row_groups);
