@@ -17,6 +17,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     for (dialect, address) in args.listen.moved() {
         config.listen.set(dialect, address);
     }
+    config.tls.certificate = args.tls_certificate.unwrap_or(config.tls.certificate);
+    config.tls.key = args.tls_key.unwrap_or(config.tls.key);
     config.listen.insecure |= args.insecure;
     config.tenancy.enabled |= args.tenancy;
     config.log.self_telemetry |= args.self_telemetry;
