@@ -24,6 +24,7 @@ mod logging;
 mod node;
 mod opened;
 mod passes;
+mod priority;
 mod query_log;
 mod routes;
 mod self_telemetry;

@@ -26,11 +26,11 @@ use ingest::receive::prometheus::PrometheusState;
 use ingest::registry::SeriesRegistry;
 use ingest::{GeneratingSink, Generator, Ingester, NodeRows, RowSink, follow_deletes};
 use lake::FreshRows;
-use query::Engine;
 use query::logql::LogqlEngine;
 use query::promql::PromqlEngine;
 use query::traceql::TraceqlEngine;
 use query::usage::{QueryLog, QueuedRows};
+use query::{Engine, Threads};
 use sql::SqlEngine;
 use sql::postgres::Postgres;
 use tokio::runtime::Handle;
@@ -59,8 +59,8 @@ const FLUSH_MAX: Duration = Duration::from_secs(60);
 /// The threads beside those that receive.
 #[derive(Debug, Clone)]
 pub(crate) struct Runtimes {
-    /// Runs queries.
-    pub(crate) queries: Handle,
+    /// Run queries.
+    pub(crate) queries: Threads,
     /// Runs the background passes.
     pub(crate) background: Handle,
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use bytes::Bytes;
+use catalog::manifest::IndexSection;
 use catalog::{FileEntry, FileId, Table};
 use moka::future::Cache;
 use object_store::ObjectStore;
@@ -26,6 +27,9 @@ use crate::promoted::{NOTE_KEY, Note};
 const WHOLE_FILE_BYTES: u64 = 256 << 10;
 /// A range is cached only up to this size; larger ones would evict everything else.
 const RANGE_BYTES_MAX: u64 = 4 << 20;
+/// Pages that lie within so many bytes are one request when they are asked for [at once](Requests::One): what a bucket takes to begin an answer
+/// is longer than what it takes to send that much. A row group of spans with a dozen attributes has 5 MB.
+const SPREAD_BYTES_MAX: u64 = 8 << 20;
 
 /// The caches of one lake.
 #[derive(Debug)]
@@ -42,6 +46,15 @@ pub(crate) enum Reuse {
     Likely,
     /// They are read through once, as compaction does: keeping them would push out what queries need.
     Never,
+}
+
+/// How pages are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Requests {
+    /// As few requests as the store thinks right: neighbours are read together.
+    Few,
+    /// One if they lie within [`SPREAD_BYTES_MAX`], with all that lies between them.
+    One,
 }
 
 /// A parsed footer with its page index, ready to build decoders from.
@@ -82,14 +95,42 @@ impl Caches {
     /// # Errors
     /// `Store`, or `Corrupt` when the bytes are not those that were written.
     pub async fn footer(&self, store: &dyn ObjectStore, file: &FileEntry) -> Result<Arc<Footer>> {
+        self.end(store, file, None).await
+    }
+
+    /// The footer of `file` and its index section, if it has one: what is in no cache is one read, since one lies before the other.
+    ///
+    /// # Errors
+    /// Those of [`Caches::footer`].
+    pub(crate) async fn footer_and_index(
+        &self,
+        store: &dyn ObjectStore,
+        file: &FileEntry,
+    ) -> Result<(Arc<Footer>, Option<Arc<IndexReader>>)> {
+        let section = file.index.filter(|section| section.offset.checked_add(section.length) == Some(end_of(file)));
+        let missing = section.filter(|_| !self.indexes.contains_key(&file.id));
+        let footer = self.end(store, file, missing).await?;
+        Ok((footer, self.index(store, file).await?))
+    }
+
+    /// The footer of `file`; when it is read, the index section `before` it is read too, and kept.
+    async fn end(&self, store: &dyn ObjectStore, file: &FileEntry, before: Option<IndexSection>) -> Result<Arc<Footer>> {
         if let Some(footer) = self.footers.get(&file.id).await {
             count("footer", true);
             return Ok(footer);
         }
         count("footer", false);
         let load = async {
-            let start = file.bytes.saturating_sub(file.footer_bytes);
-            let bytes = self.range(store, file, start..file.bytes).await?;
+            let start = end_of(file);
+            let first = before.map_or(start, |section| section.offset);
+            let mut bytes = self.range(store, file, first..file.bytes).await?;
+            if before.is_some() {
+                count("index", false);
+                // Both are kept, each for as long as it is used.
+                let section = Bytes::copy_from_slice(&bytes.split_to((start - first) as usize));
+                self.indexes.insert(file.id, parse_index(file, section)).await;
+                bytes = Bytes::copy_from_slice(&bytes);
+            }
             let pages = PageTable::parse(file, &bytes).map_err(|reason| corrupt(file, reason))?;
             parse_footer(file, start, bytes, pages).map(Arc::new)
         };
@@ -110,11 +151,7 @@ impl Caches {
         count("index", false);
         let load = async {
             let bytes = self.range(store, file, section.offset..section.offset.saturating_add(section.length)).await?;
-            Ok(Arc::new(IndexReader::parse(bytes).unwrap_or_else(|reason| {
-                metrics::counter!("telelake_lake_index_corrupt_total").increment(1);
-                tracing::warn!(file = %file.path(), %reason, "index section is damaged; scanning without it");
-                IndexReader::empty()
-            })))
+            Ok(parse_index(file, bytes))
         };
         self.indexes.try_get_with(file.id, load).await.map(Some).map_err(shared)
     }
@@ -137,6 +174,18 @@ impl Caches {
         ranges: Vec<Range<u64>>,
         reuse: Reuse,
     ) -> Result<Vec<Bytes>> {
+        self.pages_by(store, file, footer, ranges, (reuse, Requests::Few)).await
+    }
+
+    /// As [`Caches::pages`], with a say in how many requests that may be.
+    pub(crate) async fn pages_by(
+        &self,
+        store: &dyn ObjectStore,
+        file: &FileEntry,
+        footer: &Footer,
+        ranges: Vec<Range<u64>>,
+        (reuse, requests): (Reuse, Requests),
+    ) -> Result<Vec<Bytes>> {
         if file.bytes <= WHOLE_FILE_BYTES {
             let whole = self.whole(store, file).await?;
             return Ok(ranges.into_iter().map(|range| slice(&whole, &range)).collect());
@@ -149,7 +198,15 @@ impl Caches {
             ranges.iter().zip(&found).filter(|(_, bytes)| bytes.is_none()).map(|(range, _)| range.clone()).collect();
         metrics::counter!("telelake_lake_cache_hits_total", "cache" => "range").increment((ranges.len() - missing.len()) as u64);
         metrics::counter!("telelake_lake_cache_misses_total", "cache" => "range").increment(missing.len() as u64);
-        let fetched = fetch(store, file, &missing).await?;
+        let spread = missing.iter().map(|range| range.start).min()..missing.iter().map(|range| range.end).max();
+        let fetched = match (requests, spread) {
+            (Requests::One, Range { start: Some(start), end: Some(end) }) if end.saturating_sub(start) <= SPREAD_BYTES_MAX => {
+                let all = start..end;
+                let bytes = fetch(store, file, std::slice::from_ref(&all)).await?.remove(0);
+                missing.iter().map(|range| slice(&bytes, &(range.start - start..range.end - start))).collect()
+            }
+            _ => fetch(store, file, &missing).await?,
+        };
         for (bytes, range) in fetched.iter().zip(&missing) {
             footer.pages.check(range, bytes).map_err(|reason| corrupt(file, reason))?;
         }
@@ -234,6 +291,19 @@ fn corrupt(file: &FileEntry, reason: String) -> Error {
 fn count(cache: &'static str, hit: bool) {
     let name = if hit { "telelake_lake_cache_hits_total" } else { "telelake_lake_cache_misses_total" };
     metrics::counter!(name, "cache" => cache).increment(1);
+}
+
+/// Where the last [`FileEntry::footer_bytes`] of a file begin.
+fn end_of(file: &FileEntry) -> u64 {
+    file.bytes.saturating_sub(file.footer_bytes)
+}
+
+fn parse_index(file: &FileEntry, bytes: Bytes) -> Arc<IndexReader> {
+    Arc::new(IndexReader::parse(bytes).unwrap_or_else(|reason| {
+        metrics::counter!("telelake_lake_index_corrupt_total").increment(1);
+        tracing::warn!(file = %file.path(), %reason, "index section is damaged; scanning without it");
+        IndexReader::empty()
+    }))
 }
 
 /// An error that several waiters of one load share.

@@ -193,6 +193,15 @@ impl Lake {
         Ok(scan::outline(file, &footer))
     }
 
+    /// The names of all attributes that spans of `file` have of their own, some perhaps twice; `None` when its footer does not tell.
+    ///
+    /// # Errors
+    /// `Store`, `Corrupt`.
+    pub async fn attribute_names(&self, file: &FileEntry) -> Result<Option<Vec<String>>> {
+        let footer = self.caches.footer(self.store.as_ref(), file).await?;
+        Ok(footer.attributes.as_ref().and_then(|note| note.all_names()))
+    }
+
     /// The index section of `file`, if it has one.
     ///
     /// # Errors

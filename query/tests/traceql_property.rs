@@ -151,7 +151,9 @@ fn series_are_those_of_spans_in_memory() {
                 "max_over_time(span.n) by(rootServiceName)",
                 "quantile_over_time(duration, .5, .99) by(resource.host)",
                 "histogram_over_time(duration)",
-            ][round % 9];
+                "compare({ status = error }, 100)",
+                "compare({ span.n > 2 || name = `a` }, 3)",
+            ][round % 11];
             let text = format!("{spans} | {function}");
             let asked = window(&mut dice);
             let instant = dice.once_in(4);

@@ -10,22 +10,27 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Int32Type};
 use arrow::error::ArrowError;
 
+use crate::blank::{blank, is_blank};
+
 /// Rows `start..end` of batch `source`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Segment {
-    pub(super) source: usize,
-    pub(super) start: usize,
-    pub(super) end: usize,
+pub(crate) struct Segment {
+    pub(crate) source: usize,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
 /// The rows of `segments`, in that order. All batches have one schema.
 ///
 /// Dictionaries come out with the values that are used, each once.
-pub(super) fn gather(batches: &[RecordBatch], segments: &[Segment]) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn gather(batches: &[RecordBatch], segments: &[Segment]) -> Result<RecordBatch, ArrowError> {
     let schema = batches[0].schema();
     let rows = segments.iter().map(|s| s.end - s.start).sum();
     let columns = (0..schema.fields().len()).map(|column| {
         let arrays: Vec<&ArrayRef> = batches.iter().map(|batch| batch.column(column)).collect();
+        if arrays.iter().all(|array| is_blank(array)) {
+            return blank(schema.field(column), rows);
+        }
         match schema.field(column).data_type() {
             DataType::Dictionary(key, value) if **key == DataType::Int32 && **value == DataType::Utf8 => {
                 gather_dictionary(&arrays, segments, rows)

@@ -31,6 +31,7 @@ use catalog::{ErrorKind, FileEntry, SnapshotId, Table};
 use futures::StreamExt;
 use tokio::time::Instant;
 
+pub(crate) use gather::{Segment, gather};
 pub(crate) use keys::Keys;
 pub use pick::{Mode, Plan, pick, recency};
 

@@ -78,6 +78,12 @@ impl Note {
         self.columns.iter().find(|promoted| promoted.column == column)?.field(table)
     }
 
+    /// The names of all maps; `None` when one of them has too many.
+    pub(crate) fn all_names(&self) -> Option<Vec<String>> {
+        let of_maps: Option<Vec<&Vec<String>>> = MAPS.iter().map(|map| self.names.get(*map)).collect();
+        Some(of_maps?.into_iter().flatten().cloned().collect())
+    }
+
     /// The columns that have all entries of the map `map` under one of `names`; `None` when only the map tells.
     pub(crate) fn columns_of(&self, map: &str, names: &[String]) -> Option<Vec<Promoted>> {
         let known = self.names.get(map)?;
@@ -135,6 +141,10 @@ mod tests {
         check(&note, "attrs_str", &["c"], Some(&[]));
         check(&note, "attrs_bool", &["a"], Some(&[]));
         check(&note, "attrs_int", &["a"], None);
+        assert_eq!(note.all_names(), None, "three maps have too many");
+        let names = MAPS.into_iter().map(|map| (map.to_owned(), vec![format!("of {map}")])).collect();
+        let all = Note { columns: Vec::new(), names }.all_names().map(|names| names.len());
+        assert_eq!(all, Some(MAPS.len()));
     }
 
     #[test]

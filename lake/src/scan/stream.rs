@@ -1,24 +1,30 @@
 //! Fetch and decode, batch by batch.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use bytes::Bytes;
 use catalog::FileEntry;
 use futures::StreamExt;
 use object_store::ObjectStore;
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::RowSelection;
 use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 
 use super::decode::Projection;
 use super::metrics::ScanMetrics;
-use super::{ScanSpec, filter, keys, page};
-use crate::cache::{Caches, Footer, Reuse};
+use super::{ScanSpec, ahead, filter, keys, page};
+use crate::cache::{Caches, Footer, Requests, Reuse};
 use crate::error::{Error, Result};
 use crate::lake::BatchStream;
 
 /// Decoded columns of a row group that are kept between a test of its rows and their delivery; beyond it they are decoded again.
 const TESTED_BYTES_MAX: usize = 32 << 20;
+/// Least rows of a batch of rows that are tested.
+const TESTED_ROWS_MIN: usize = 256;
 
 /// A scan between two batches.
 struct Scan {
@@ -30,6 +36,8 @@ struct Scan {
     reuse: Reuse,
     /// `None` before the first poll and when there is nothing to read.
     decoder: Option<(Arc<Footer>, ParquetPushDecoder)>,
+    /// Pages that were read before the decoder asked for them.
+    ahead: HashMap<Range<u64>, Bytes>,
     opened: bool,
 }
 
@@ -41,7 +49,7 @@ pub(super) fn stream(
     projection: Projection,
     reuse: Reuse,
 ) -> BatchStream {
-    let scan = Scan { store, caches, file, spec, projection, reuse, decoder: None, opened: false };
+    let scan = Scan { store, caches, file, spec, projection, reuse, decoder: None, ahead: HashMap::new(), opened: false };
     futures::stream::try_unfold(scan, |mut scan| async move { Ok(scan.next().await?.map(|batch| (batch, scan))) }).boxed()
 }
 
@@ -56,8 +64,11 @@ impl Scan {
                 |e: &dyn std::fmt::Display| Error::Decode { table: self.file.table, file: self.file.id, reason: e.to_string() };
             match decoder.try_decode().map_err(|e| failed(&e))? {
                 DecodeResult::NeedsData(ranges) => {
+                    let (known, ranges): (Vec<_>, Vec<_>) = ranges.into_iter().partition(|range| self.ahead.contains_key(range));
+                    let bytes = known.iter().filter_map(|range| self.ahead.get(range).cloned()).collect();
+                    decoder.push_ranges(known, bytes).map_err(|e| failed(&e))?;
                     let bytes = self.caches.pages(self.store.as_ref(), &self.file, footer, ranges.clone(), self.reuse).await?;
-                    ScanMetrics::add(&self.spec.metrics.bytes_read, bytes.iter().map(bytes::Bytes::len).sum());
+                    ScanMetrics::add(&self.spec.metrics.bytes_read, bytes.iter().map(Bytes::len).sum());
                     decoder.push_ranges(ranges, bytes).map_err(|e| failed(&e))?;
                 }
                 DecodeResult::Data(stored) => {
@@ -74,24 +85,25 @@ impl Scan {
 
     async fn open(&mut self) -> Result<()> {
         let (store, file, metrics) = (self.store.as_ref(), self.file.as_ref(), &self.spec.metrics);
-        ScanMetrics::add(&metrics.files, 1);
+        // The first part is the last one to have nothing to read.
+        let counted = usize::from(self.spec.part.at == 0);
+        ScanMetrics::add(&metrics.files, counted);
         if !super::file_may_match(file, &self.spec.predicate, self.spec.time) {
-            ScanMetrics::add(&metrics.files_pruned, 1);
+            ScanMetrics::add(&metrics.files_pruned, counted);
             return Ok(());
         }
-        let footer = self.caches.footer(store, file).await?;
+        let tests = page::tests_of(file, &self.spec);
+        let (footer, index) = match page::wants_index(&tests) {
+            true => self.caches.footer_and_index(store, file).await?,
+            false => (self.caches.footer(store, file).await?, self.caches.known_index(file).await),
+        };
         if let Some(keys) = &self.spec.keys {
             self.projection.narrow(&footer, keys);
         }
-        let tests = page::tests_of(file, &self.spec);
-        let index = match page::wants_index(&tests) {
-            true => self.caches.index(store, file).await?,
-            false => self.caches.known_index(file).await,
-        };
         let chained = self.projection.is_chained();
         let plan = page::plan(file, &footer, index.as_deref(), &tests, chained, &self.spec);
         if plan.row_groups.is_empty() {
-            ScanMetrics::add(&metrics.files_pruned, 1);
+            ScanMetrics::add(&metrics.files_pruned, counted);
             return Ok(());
         }
         let is_blank = |name: &str| page::is_blank(file, &footer, index.as_deref(), &plan, name);
@@ -105,9 +117,21 @@ impl Scan {
             let lacking = keys::lacking(reads, (file, &footer), self.projection.stored(), keys, &plan.row_groups).await?;
             self.projection.leave_out(|name| lacking.iter().any(|map| map == name));
         }
+        let mask = mask(&footer, self.projection.stored());
+        if filter.is_some() && tests.iter().any(ahead::is_telling) {
+            let ranges = ahead::ranges(&footer, &plan, &mask);
+            let how = (self.reuse, Requests::One);
+            let bytes = self.caches.pages_by(store, file, &footer, ranges.clone(), how).await?;
+            ScanMetrics::add(&metrics.bytes_read, bytes.iter().map(Bytes::len).sum());
+            self.ahead = ranges.into_iter().zip(bytes).collect();
+        }
+        let batch_rows = match (&plan.selection, &filter) {
+            (Some(selection), Some(_)) => tested_rows(selection, self.spec.batch_rows.max(1)),
+            _ => self.spec.batch_rows.max(1),
+        };
         let mut builder = ParquetPushDecoderBuilder::new_with_metadata(footer.reader.clone())
-            .with_projection(mask(&footer, self.projection.stored()))
-            .with_batch_size(self.spec.batch_rows.max(1))
+            .with_projection(mask)
+            .with_batch_size(batch_rows)
             .with_max_predicate_cache_size(TESTED_BYTES_MAX)
             .with_row_groups(plan.row_groups);
         if let Some(selection) = plan.selection {
@@ -120,6 +144,13 @@ impl Scan {
         self.decoder = Some((footer, decoder));
         Ok(())
     }
+}
+
+/// Rows of a batch where rows of `selection` are tested: a column that is tested and delivered is decoded batch by batch, whole ones, however few of their
+/// rows are selected. Of rows that are a short run in each of many streams, that would be nearly all of the file.
+fn tested_rows(selection: &RowSelection, most: usize) -> usize {
+    let runs = selection.iter().filter(|part| !part.skip).count();
+    (selection.row_count() / runs.max(1)).next_power_of_two().clamp(TESTED_ROWS_MIN.min(most), most)
 }
 
 /// The columns of `names` that the file has.

@@ -11,8 +11,8 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult, RenameOptions, Result, UploadPart,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, OBJECT_STORE_COALESCE_DEFAULT, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
 };
 
 /// What was asked, as object stores charge for it.
@@ -140,6 +140,20 @@ impl Counters {
     }
 }
 
+/// How many requests the client of a bucket makes of `ranges`: those with a gap of no more than [`OBJECT_STORE_COALESCE_DEFAULT`] are one.
+fn requests(ranges: &[Range<u64>]) -> usize {
+    let mut sorted: Vec<&Range<u64>> = ranges.iter().collect();
+    sorted.sort_unstable_by_key(|range| range.start);
+    let (mut requests, mut end) = (0, None);
+    for range in sorted {
+        if end.is_none_or(|end: u64| range.start.saturating_sub(end) > OBJECT_STORE_COALESCE_DEFAULT) {
+            requests += 1;
+        }
+        end = end.max(Some(range.end));
+    }
+    requests
+}
+
 /// Counts requests and bytes, for [`CountingStore::snapshot`] and as `telelake_store_requests_total{op}`,
 /// `telelake_store_errors_total{op}` and `telelake_store_bytes_total{op}`. Retries inside a client are not seen from here.
 ///
@@ -202,10 +216,11 @@ impl ObjectStore for CountingStore {
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        // Counted as one request: the store below may coalesce ranges or not.
         let result = self.inner.get_ranges(location, ranges).await;
         let bytes = result.as_ref().map_or(0, |parts| parts.iter().map(|part| part.len() as u64).sum());
         self.counters.add(StoreOp::Get, bytes, result.is_err());
+        // A folder and a memory have no requests to save.
+        (1..requests(ranges)).for_each(|_| self.counters.add(StoreOp::Get, 0, result.is_err()));
         result
     }
 

@@ -5,30 +5,71 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{ArrowPrimitiveType, Int32Type, Int64Type};
 use arrow::error::ArrowError;
-use catalog::{Table, schema};
+use catalog::Table;
+use catalog::schema::{self, time_column};
 
 use super::time;
+use crate::blank::is_blank;
+use crate::compact::{Segment, gather};
 
 /// What rows are grouped by before time decides: the rank of the text column and the id, or the halves of a trace id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct GroupKey(u64, u64);
 
+/// Rows that follow each other as they came, on average, from which on they are copied together.
+const RUN_ROWS_MIN: usize = 3;
+
 /// `batches` as one, sorted.
+///
+/// Spans of a trace come together, so that most rows are copied once, run by run, where taking them one by one out of all batches put
+/// together copies twice.
 pub(super) fn sorted(table: Table, batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
     let schema = schema::rows(table);
-    let whole = match batches {
-        [one] => one.clone(),
-        many => concat_batches(&schema, many)?,
+    let whole = |batches: &[RecordBatch]| match batches {
+        [one] => Ok(one.clone()),
+        many => concat_batches(&schema, many),
     };
-    match order(table, &whole)? {
-        Some(order) => take_record_batch(&whole, &order),
-        None => Ok(whole),
+    let mut decisive = vec![0, 1, schema.index_of(time_column(table))?];
+    decisive.dedup();
+    let keys = batches.iter().map(|batch| batch.project(&decisive)).collect::<Result<Vec<_>, _>>()?;
+    let Some(first) = keys.first() else { return whole(batches) };
+    let Some(order) = order(table, &concat_batches(first.schema_ref(), &keys)?)? else { return whole(batches) };
+    let runs = runs(batches, order.values());
+    match runs.len().saturating_mul(RUN_ROWS_MIN) <= order.len() {
+        true => gather(batches, &runs),
+        false => {
+            let whole = whole(batches)?;
+            let take = |column: &ArrayRef| if is_blank(column) { Ok(Arc::clone(column)) } else { take(column, &order, None) };
+            RecordBatch::try_new(whole.schema(), whole.columns().iter().map(take).collect::<Result<_, _>>()?)
+        }
     }
+}
+
+/// The rows `order` of all batches, one after the other, as runs within one batch.
+fn runs(batches: &[RecordBatch], order: &[u32]) -> Vec<Segment> {
+    let mut starts = Vec::with_capacity(batches.len() + 1);
+    starts.push(0);
+    batches.iter().for_each(|batch| starts.push(starts[starts.len() - 1] + batch.num_rows()));
+    let mut runs: Vec<Segment> = Vec::new();
+    // The batch of the last row, and where the row behind it is.
+    let (mut source, mut next) = (0, usize::MAX);
+    for row in order.iter().map(|row| *row as usize) {
+        match runs.last_mut() {
+            Some(run) if row == next && row < starts[source + 1] => run.end += 1,
+            _ => {
+                source = starts.partition_point(|start| *start <= row) - 1;
+                runs.push(Segment { source, start: row - starts[source], end: row + 1 - starts[source] });
+            }
+        }
+        next = row + 1;
+    }
+    runs
 }
 
 /// The order in which to take the rows; `None` when they are in order.
@@ -160,4 +201,27 @@ pub(super) fn follows(table: Table, a: &RecordBatch, b: &RecordBatch) -> Result<
     }
     let seam = concat_batches(&a.schema(), [&a.slice(a.num_rows() - 1, 1), &b.slice(0, 1)])?;
     Ok(order(table, &seam)?.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::Int64Array;
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    use super::*;
+
+    #[test]
+    fn rows_that_follow_each_other_in_a_batch_are_a_run() {
+        let batch = |rows: i64| {
+            let schema = Schema::new(vec![Field::new("a", DataType::Int64, false)]);
+            RecordBatch::try_new(Arc::new(schema), vec![Arc::new(Int64Array::from_iter_values(0..rows))]).expect("a column")
+        };
+        let batches = [batch(3), batch(0), batch(2)];
+        let run = |source, start, end| Segment { source, start, end };
+        assert_eq!(runs(&batches, &[0, 1, 2, 3, 4]), [run(0, 0, 3), run(2, 0, 2)]);
+        assert_eq!(runs(&batches, &[3, 4, 1, 2, 0]), [run(2, 0, 2), run(0, 1, 3), run(0, 0, 1)]);
+        assert_eq!(runs(&batches, &[]), []);
+    }
 }

@@ -109,6 +109,18 @@ impl Reading {
         Self { order, ..self }
     }
 
+    /// Without the files that are not `wanted`, and without the rows in memory unless `has_fresh`.
+    pub(super) fn of(mut self, wanted: impl Fn(&FileEntry) -> bool, has_fresh: bool) -> Self {
+        self.files.retain(|file| wanted(file));
+        self.fresh.truncate(if has_fresh { self.fresh.len() } else { 0 });
+        self
+    }
+
+    /// The files all of whose spans start in the time asked for.
+    pub(super) fn whole_entries(&self) -> impl Iterator<Item = &Arc<FileEntry>> {
+        self.files.iter().filter(|file| self.time.start <= file.time.start && file.time.end <= self.time.end)
+    }
+
     /// The same as they lie, and there with nothing but the start and the columns that are asked for: who counts spans needs no ids.
     ///
     /// # Errors
@@ -165,6 +177,7 @@ impl Reading {
                     time: self.time,
                     predicate: predicate.clone(),
                     row_group,
+                    part: lake::Part::WHOLE,
                     rows: None,
                     batch_rows: BATCH_ROWS,
                     metrics: Arc::clone(&self.metrics),

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use catalog::FileId;
 use hashbrown::{DefaultHashBuilder, HashSet};
 use traceql::ast::{Field, FieldExpr, FieldName, Intrinsic, Scope};
 use traceql::eval::{Conditions, Filter, value_of};
@@ -50,13 +51,8 @@ impl Asked {
         self.filter.as_ref().is_none_or(|filter| filter.matches(spans, row))
     }
 
-    async fn reading(
-        &self,
-        work: &Work,
-        time: Option<super::Window>,
-        more: &[&str],
-        shape_all: bool,
-    ) -> Result<Option<Arc<Reading>>> {
+    /// A reading of the spans that may match, in no order yet; `None` when there is none.
+    async fn planned(&self, work: &Work, time: Option<super::Window>, more: &[&str], shape_all: bool) -> Result<Option<Reading>> {
         let asked = range_of(time);
         let rows = if self.whole { widened(asked) } else { asked };
         let mut shape: Shape = work.shape(self.slots.fields(), false, rows).await?;
@@ -71,10 +67,12 @@ impl Asked {
         if self.whole {
             more.extend(["span_id", "parent_span_id", "kind"]);
         }
-        let Some(predicate) = predicate else { return Ok(None) };
-        let reading = Reading::plan(work, shape, &more, rows, predicate)?;
-        let reading = if self.whole { reading.ordered(Order::ByTrace) } else { reading.loosely().await? };
-        Ok(Some(Arc::new(reading)))
+        predicate.map(|predicate| Reading::plan(work, shape, &more, rows, predicate)).transpose()
+    }
+
+    /// The reading in the order that its filter needs.
+    async fn ordered(&self, reading: Reading) -> Result<Arc<Reading>> {
+        Ok(Arc::new(if self.whole { reading.ordered(Order::ByTrace) } else { reading.loosely().await? }))
     }
 }
 
@@ -85,7 +83,7 @@ impl Asked {
 pub(super) async fn names(work: &Work, request: &TagsRequest) -> Result<Tags> {
     let (asked, _) = Asked::of(&request.filter, &[])?;
     let wants = |scope| request.scope.is_none_or(|only| only == scope);
-    let mut more: Vec<&str> = Vec::new();
+    let (mut of_spans, mut others): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
     for (scope, columns) in [
         (TagScope::Span, &MAPS[..]),
         (TagScope::Resource, &["resource_id"]),
@@ -93,48 +91,77 @@ pub(super) async fn names(work: &Work, request: &TagsRequest) -> Result<Tags> {
         (TagScope::Link, &["links"]),
         (TagScope::Instrumentation, &["scope_attrs"]),
     ] {
-        more.extend(columns.iter().filter(|_| wants(scope)));
+        let of_scope = if scope == TagScope::Span { &mut of_spans } else { &mut others };
+        of_scope.extend(columns.iter().filter(|_| wants(scope)));
     }
+    let all: Vec<&str> = of_spans.iter().chain(&others).copied().collect();
     let wanted: Vec<bool> = SCOPES.into_iter().map(wants).collect();
-    let wanted: Arc<[bool]> = wanted.into();
     let mut tags = Tags::default();
-    let Some(reading) = asked.reading(work, request.time, &more, wants(TagScope::Resource)).await? else { return Ok(tags) };
-    let asked = Arc::new(asked);
-    let limit = request.limit;
-    let part = |work: Work, reading: Arc<Reading>, at, of| {
-        let (asked, wanted) = (Arc::clone(&asked), Arc::clone(&wanted));
-        async move {
-            let mut names = Names { wanted, ..Names::default() };
-            let mut traces = reading.traces(&work, at, of)?;
-            while let Some(group) = traces.next().await? {
-                work.check()?;
-                let mut take = |spans: TraceSpans| {
-                    (0..spans.len()).filter(|row| asked.matches(&spans, *row)).for_each(|row| names.add(&spans, row));
-                    Ok(())
-                };
-                match group {
-                    Group::Trace(spans) => take(spans)?,
-                    Group::Run(batch, rows) if !asked.whole => take(TraceSpans::of_rows(&batch, rows))?,
-                    Group::Run(batch, rows) => each(&batch, rows, take)?,
-                }
-            }
-            Ok(names.sets)
+    let shape_all = wants(TagScope::Resource);
+    let Some(reading) = asked.planned(work, request.time, &all, shape_all).await? else { return Ok(tags) };
+    let mut found = Names { wanted: wanted.into(), ..Names::default() };
+    // Merged files say themselves which names their spans have: of these the maps are not read.
+    let mut told: HashSet<FileId> = HashSet::new();
+    for file in reading.whole_entries().filter(|_| asked.filter.is_none() && !of_spans.is_empty()) {
+        if let Some(names) = work.view.lake().attribute_names(file).await? {
+            names.iter().for_each(|name| found.take(SPAN, name));
+            told.insert(file.id);
         }
-    };
-    let mut sets: [BTreeSet<String>; 5] = Default::default();
-    for part in work.each(&reading, part).await? {
-        part.into_iter().zip(&mut sets).for_each(|(names, all)| all.extend(names));
     }
-    tags.stats.add(&reading);
-    for (scope, names) in SCOPES.into_iter().zip(sets) {
+    let mut readings = vec![reading.of(|file| !told.contains(&file.id), true)];
+    if !told.is_empty() && !others.is_empty() {
+        let reading = asked.planned(work, request.time, &others, shape_all).await?;
+        readings.extend(reading.map(|reading| reading.of(|file| told.contains(&file.id), false)));
+    }
+    let asked = Arc::new(asked);
+    for reading in readings {
+        let reading = asked.ordered(reading).await?;
+        let wanted = Arc::clone(&found.wanted);
+        for part in work
+            .each(&reading, |work, reading, at, of| part(work, reading, (at, of), Arc::clone(&asked), Arc::clone(&wanted)))
+            .await?
+        {
+            part.into_iter().zip(&mut found.sets).for_each(|(names, all)| all.extend(names));
+        }
+        tags.stats.add(&reading);
+    }
+    for (scope, names) in SCOPES.into_iter().zip(found.sets) {
         if !names.is_empty() {
-            tags.scopes.push((scope, names.into_iter().take(limit).collect()));
+            let names: BTreeSet<String> = names.into_iter().collect();
+            tags.scopes.push((scope, names.into_iter().take(request.limit).collect()));
         }
     }
     Ok(tags)
 }
 
+/// The names of one partition.
+async fn part(
+    work: Work,
+    reading: Arc<Reading>,
+    (at, of): (usize, usize),
+    asked: Arc<Asked>,
+    wanted: Arc<[bool]>,
+) -> Result<[HashSet<String>; 5]> {
+    let mut names = Names { wanted, ..Names::default() };
+    let mut traces = reading.traces(&work, at, of)?;
+    while let Some(group) = traces.next().await? {
+        work.check()?;
+        let mut take = |spans: TraceSpans| {
+            (0..spans.len()).filter(|row| asked.matches(&spans, *row)).for_each(|row| names.add(&spans, row));
+            Ok(())
+        };
+        match group {
+            Group::Trace(spans) => take(spans)?,
+            Group::Run(batch, rows) if !asked.whole => take(TraceSpans::of_rows(&batch, rows))?,
+            Group::Run(batch, rows) => each(&batch, rows, take)?,
+        }
+    }
+    Ok(names.sets)
+}
+
 const SCOPES: [TagScope; 5] = [TagScope::Resource, TagScope::Span, TagScope::Event, TagScope::Link, TagScope::Instrumentation];
+/// The place of spans' own among them.
+const SPAN: usize = 1;
 
 /// Names so far, by the places of [`SCOPES`].
 #[derive(Default)]
@@ -144,30 +171,38 @@ struct Names {
     wanted: Arc<[bool]>,
     /// Resources whose names are there.
     resources: HashSet<i64>,
+    /// The resource that was looked at last.
+    resource: Option<i64>,
     /// The scope that was looked at last; spans of one come together.
     scope: String,
 }
 
 impl Names {
+    fn take(&mut self, scope: usize, name: &str) {
+        if self.wanted[scope] && self.bytes < NAMES_BYTES_MAX && !self.sets[scope].contains(name) {
+            self.bytes += name.len();
+            self.sets[scope].insert(name.to_owned());
+        }
+    }
+
     fn add(&mut self, spans: &TraceSpans, row: usize) {
         let (batch, at) = spans.place(row);
-        let wanted = Arc::clone(&self.wanted);
-        let mut take = |scope: usize, name: &str| {
-            if wanted[scope] && self.bytes < NAMES_BYTES_MAX && !self.sets[scope].contains(name) {
-                self.bytes += name.len();
-                self.sets[scope].insert(name.to_owned());
+        let id = batch.resource_id(at);
+        if id != self.resource
+            && let Some(id) = id
+        {
+            self.resource = Some(id);
+            let resource = batch.resource(at).filter(|_| self.resources.insert(id));
+            for (name, _) in resource.iter().flat_map(|resource| &resource.resource.attributes) {
+                self.take(0, name);
             }
-        };
-        let resource = batch.resource(at).filter(|resource| self.resources.insert(resource.resource.id));
-        for (name, _) in resource.iter().flat_map(|resource| &resource.resource.attributes) {
-            take(0, name);
         }
-        batch.names_of(at, |name| take(1, name));
-        batch.item_names(Source::Event, at, |name| take(2, name));
-        batch.item_names(Source::Link, at, |name| take(3, name));
+        batch.names_of(at, |name| self.take(SPAN, name));
+        batch.item_names(Source::Event, at, |name| self.take(2, name));
+        batch.item_names(Source::Link, at, |name| self.take(3, name));
         let scope = batch.text("scope_attrs", at);
         if scope != self.scope {
-            super::spans::attributes_of_json(scope).iter().for_each(|(name, _)| take(4, name));
+            super::spans::attributes_of_json(scope).iter().for_each(|(name, _)| self.take(4, name));
             scope.clone_into(&mut self.scope);
         }
     }
@@ -185,7 +220,8 @@ pub(super) async fn values(work: &Work, request: &TagValuesRequest) -> Result<Ta
     }
     let (asked, references) = Asked::of(&request.filter, &fields_of(field))?;
     let references: Arc<[Reference]> = references.into();
-    let Some(reading) = asked.reading(work, request.time, &[], false).await? else { return Ok(found) };
+    let Some(reading) = asked.planned(work, request.time, &[], false).await? else { return Ok(found) };
+    let reading = asked.ordered(reading).await?;
     let asked = Arc::new(asked);
     let (limit, bytes_max) = (request.limit, request.bytes_max);
     let part = |work: Work, reading: Arc<Reading>, at, of| {

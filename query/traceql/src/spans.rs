@@ -6,6 +6,7 @@
 //! A field is resolved once per query to a slot, and by storage once per batch to columns, not once per span.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::ast::{Field, FieldName, Intrinsic, Scope};
 use crate::value::Value;
@@ -91,6 +92,33 @@ pub struct Coded<'a> {
     pub len: usize,
 }
 
+/// The attributes of many spans, each name with a value once: what [`Spans::all`] tells, but for what only a trace tells.
+///
+/// ```text
+/// attributes   0: span.a = 1   1: span.a = 2   2: resource.b = x      row 0: 0, group 0   row 1: 1, group 0      group 0: 2
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Listed {
+    /// Name as TraceQL writes it, and value, which is never [`Value::Nil`].
+    pub attributes: Vec<(String, Value<'static>)>,
+    /// Where in `codes` each row's own begin, and where those of the last one end.
+    pub starts: Vec<u32>,
+    /// Places in `attributes`.
+    pub codes: Vec<u32>,
+    /// What many rows have together, as places in `attributes`.
+    pub groups: Vec<Vec<u32>>,
+    /// Of each row its group.
+    pub group_of: Vec<u32>,
+}
+
+impl Listed {
+    /// The places of a row's attributes.
+    pub fn of(&self, row: usize) -> impl Iterator<Item = u32> + '_ {
+        let own = self.starts[row] as usize..self.starts[row + 1] as usize;
+        self.codes[own].iter().chain(&self.groups[self.group_of[row] as usize]).copied()
+    }
+}
+
 /// Spans by row.
 ///
 /// Rows are numbered from 0. In an evaluation of a trace all rows are spans of that trace; filters alone may see any spans.
@@ -122,6 +150,11 @@ pub trait Spans {
         None
     }
 
+    /// [`Spans::duration_ns`] of all rows, where they lie side by side.
+    fn durations_ns(&self) -> Option<&[i64]> {
+        None
+    }
+
     /// How many events (or links) a span has.
     fn items(&self, source: Source, row: usize) -> usize;
 
@@ -140,6 +173,15 @@ pub trait Spans {
     /// Every attribute and the usual intrinsics of a span (name, status, kind, ...), for `compare()`: name as TraceQL writes it (`span.x`,
     /// `resource.y`, `name`) and value.
     fn all(&self, row: usize, take: &mut dyn FnMut(&str, Value<'_>));
+
+    /// Where storage has them so, the attributes of all rows and the place of the first row among those of the list. Together with
+    /// [`Spans::all_of_trace`] they are those of [`Spans::all`]. It saves work and no more.
+    fn listed(&self) -> Option<(&Arc<Listed>, usize)> {
+        None
+    }
+
+    /// Those of [`Spans::all`] that only the trace tells.
+    fn all_of_trace(&self, _row: usize, _take: &mut dyn FnMut(&'static str, Value<'_>)) {}
 }
 
 /// A field as an evaluation uses it.

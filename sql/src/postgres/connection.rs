@@ -14,7 +14,6 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::codec::Framed;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::Postgres;
 use super::cancel::Canceller;
@@ -112,7 +111,7 @@ impl Postgres {
     pub(super) async fn read(self: &Arc<Self>, session: &Session, text: String) -> Result<Vec<Todo>, PgWireError> {
         let (postgres, text) = (Arc::clone(self), Arc::<str>::from(text));
         let reading = Arc::clone(&text);
-        let reading = AbortOnDropHandle::new(self.engine.runtime.spawn(async move { postgres.rewriter.read(&reading) }));
+        let reading = self.engine.threads.spawn(async move { postgres.rewriter.read(&reading) });
         let read = reading.await.unwrap_or_else(|_| {
             let id = self.engine.engine().env().new_uuid();
             tracing::error!(query = %id, "the task that reads a statement died; this is a bug");

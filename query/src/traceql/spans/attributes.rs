@@ -52,6 +52,14 @@ impl Typed {
     }
 }
 
+/// A value as it lies in its column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Raw<'a> {
+    Text(&'a str),
+    Word(u64),
+    None,
+}
+
 /// A map column.
 #[derive(Debug, Clone)]
 pub(super) struct MapColumn {
@@ -81,8 +89,31 @@ impl MapColumn {
         Some(Self { offsets: map.offsets().clone(), keys, values })
     }
 
-    fn entries(&self, row: usize) -> std::ops::Range<usize> {
+    /// The entries of a row.
+    pub(super) fn entries(&self, row: usize) -> std::ops::Range<usize> {
         self.offsets[row] as usize..self.offsets[row + 1] as usize
+    }
+
+    /// The name and the value of an entry.
+    pub(super) fn entry(&self, at: usize) -> (&str, Value<'_>) {
+        (self.keys.value(at), self.values.value(at))
+    }
+
+    /// The name and the value of an entry as they lie in their columns: entries whose are the same are the same.
+    pub(super) fn raw(&self, at: usize) -> (&str, Raw<'_>) {
+        let raw = match &self.values {
+            Typed::Text(values) | Typed::Json(values) if values.is_valid(at) => Raw::Text(values.value(at)),
+            Typed::Int(values) if values.is_valid(at) => Raw::Word(values.value(at).cast_unsigned()),
+            Typed::Double(values) if values.is_valid(at) => Raw::Word(values.value(at).to_bits()),
+            Typed::Bool(values) if values.is_valid(at) => Raw::Word(values.value(at).into()),
+            _ => Raw::None,
+        };
+        (self.keys.value(at), raw)
+    }
+
+    /// Whether two entries have the same name and value.
+    pub(super) fn is_same(&self, one: usize, other: usize) -> bool {
+        self.raw(one) == self.raw(other)
     }
 
     /// Names and values of a row.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeBinaryArray, Int32Array, Int64Array, ListArray, RecordBatch, StringArray,
@@ -12,7 +12,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampNanosecondType};
 use hashbrown::HashMap;
 use traceql::ast::{FieldName, Intrinsic, Scope};
-use traceql::spans::{Coded, Slot, Source};
+use traceql::spans::{Coded, Listed, Slot, Source};
 use traceql::value::{Kind, Status, Value};
 
 use super::super::answer::Attributes;
@@ -109,13 +109,13 @@ pub(in crate::traceql) struct Texts {
 }
 
 impl Texts {
-    fn of(column: &ArrayRef) -> Option<Self> {
+    pub(super) fn of(column: &ArrayRef) -> Option<Self> {
         let dictionary = column.as_dictionary_opt::<Int32Type>()?;
         Some(Self { keys: dictionary.keys().clone(), values: dictionary.values().as_string_opt::<i32>()?.clone() })
     }
 
     /// By the keys of the dictionary, one more for none.
-    fn coded(&self, rows: Range<usize>) -> Coded<'static> {
+    pub(super) fn coded(&self, rows: Range<usize>) -> Coded<'static> {
         let none = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
         let key = |row: usize| if self.keys.is_valid(row) { self.keys.value(row).cast_unsigned() } else { none };
         Coded { places: rows.map(key).collect(), len: self.values.len() + 1 }
@@ -253,6 +253,7 @@ pub(in crate::traceql) struct SpanBatch {
     resources: Arc<Resources>,
     getters: Vec<Getter>,
     maps: Vec<MapColumn>,
+    listed: OnceLock<Arc<Listed>>,
     rows: RecordBatch,
 }
 
@@ -290,6 +291,7 @@ impl SpanBatch {
             resources: Arc::clone(&shape.resources),
             getters: Vec::new(),
             maps,
+            listed: OnceLock::new(),
             rows: rows.clone(),
         };
         this.getters = shape.fields.iter().map(|field| this.getter(field)).collect();
@@ -366,6 +368,11 @@ impl SpanBatch {
         self.starts.values()
     }
 
+    /// The durations of all rows, nanoseconds; `None` when they were not read.
+    pub(in crate::traceql) fn durations_ns(&self) -> Option<&[i64]> {
+        self.durations.as_ref().map(|durations| &**durations.values())
+    }
+
     /// How many spans.
     pub(in crate::traceql) fn len(&self) -> usize {
         self.starts.len()
@@ -428,6 +435,11 @@ impl SpanBatch {
         self.statuses.as_ref().map_or(0, |statuses| statuses.value(row))
     }
 
+    /// OTLP's numbers of kinds and of statuses, of all rows; `None` when they were not read.
+    pub(super) fn numbers(&self) -> [Option<&[i32]>; 2] {
+        [&self.kinds, &self.statuses].map(|numbers| numbers.as_ref().map(|numbers| &**numbers.values()))
+    }
+
     /// The name; empty when it was not read.
     pub(in crate::traceql) fn name(&self, row: usize) -> &str {
         self.names.as_ref().map_or("", |names| names.get(row))
@@ -442,6 +454,12 @@ impl SpanBatch {
             Some(resource) if service == UNKNOWN && resource.value("service.name") == Value::Nil => "",
             _ => service,
         }
+    }
+
+    /// The number of the resource, when it was read.
+    pub(in crate::traceql) fn resource_id(&self, row: usize) -> Option<i64> {
+        let pointed = self.pointed.as_ref()?;
+        Some(pointed.ids[pointed.places[row] as usize])
     }
 
     /// The resource, when it was read.
@@ -477,6 +495,21 @@ impl SpanBatch {
         for map in &self.maps {
             map.row(row).filter(|(_, value)| *value != Value::Nil).for_each(|(name, value)| take(name, value));
         }
+    }
+
+    /// The attributes of all rows, numbered when first asked for.
+    pub(super) fn listed(&self) -> &Arc<Listed> {
+        self.listed.get_or_init(|| Arc::new(super::listed::of(self)))
+    }
+
+    /// The maps of attributes.
+    pub(super) fn maps(&self) -> &[MapColumn] {
+        &self.maps
+    }
+
+    /// Of each row a number that tells resources apart, and how many there are; `None` when they were not read.
+    pub(super) fn resource_places(&self) -> Option<(&[u32], usize)> {
+        self.pointed.as_ref().map(|pointed| (&*pointed.places, pointed.ids.len()))
     }
 
     /// The value of a slot in a row; `Err` with the intrinsic when only the trace knows.
@@ -547,12 +580,12 @@ impl SpanBatch {
 }
 
 /// Kinds that OTLP knows.
-const KINDS: i32 = 6;
+pub(super) const KINDS: i32 = 6;
 /// Statuses that OTLP knows.
-const STATUSES: i32 = 3;
+pub(super) const STATUSES: i32 = 3;
 
 /// Numbers below `known` as themselves; what is none of these is 0, as in [`kind_of`] and [`status_of`].
-fn few(numbers: &[i32], known: i32) -> Coded<'static> {
+pub(super) fn few(numbers: &[i32], known: i32) -> Coded<'static> {
     let place = |number: &i32| if (0..known).contains(number) { number.cast_unsigned() } else { 0 };
     Coded { places: numbers.iter().map(place).collect(), len: known.unsigned_abs() as usize }
 }

@@ -7,6 +7,7 @@
 
 mod attributes;
 mod batch;
+mod listed;
 mod resources;
 mod trace;
 

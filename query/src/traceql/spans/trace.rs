@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use traceql::ast::Intrinsic;
-use traceql::spans::{Coded, Slot, Source, Spans};
+use traceql::spans::{Coded, Listed, Slot, Source, Spans};
 use traceql::tree::Tree;
 use traceql::value::Value;
 
-use super::batch::{SpanBatch, kind_of, status_of};
+use super::batch::SpanBatch;
 
 /// Rows of one batch.
 #[derive(Debug, Clone)]
@@ -224,6 +224,11 @@ impl Spans for TraceSpans {
         Some(&batch.starts_ns()[rows.clone()])
     }
 
+    fn durations_ns(&self) -> Option<&[i64]> {
+        let Piece { batch, rows } = self.pieces.first().filter(|_| self.places.is_empty())?;
+        Some(&batch.durations_ns()?[rows.clone()])
+    }
+
     fn items(&self, source: Source, row: usize) -> usize {
         let (batch, at) = self.place(row);
         batch.items(source, at)
@@ -250,33 +255,18 @@ impl Spans for TraceSpans {
 
     fn all(&self, row: usize, take: &mut dyn FnMut(&str, Value<'_>)) {
         let (batch, at) = self.place(row);
-        take("name", Value::text(batch.name(at)));
-        take("kind", Value::Kind(kind_of(batch.kind(at))));
-        take("status", Value::Status(status_of(batch.status(at))));
-        for (name, column) in [
-            ("statusMessage", "status_message"),
-            ("instrumentation:name", "scope_name"),
-            ("instrumentation:version", "scope_version"),
-        ] {
-            take(name, Value::text(batch.text(column, at)));
-        }
+        batch.all(at, take);
+        self.all_of_trace(row, &mut |name, value| take(name, value));
+    }
+
+    fn listed(&self) -> Option<(&Arc<Listed>, usize)> {
+        let Piece { batch, rows } = self.pieces.first().filter(|_| self.places.is_empty())?;
+        Some((batch.listed(), rows.start))
+    }
+
+    fn all_of_trace(&self, row: usize, take: &mut dyn FnMut(&'static str, Value<'_>)) {
         take("rootName", self.of_trace(Intrinsic::RootName, row));
         take("rootServiceName", self.of_trace(Intrinsic::RootService, row));
         take("span:childCount", self.of_trace(Intrinsic::ChildCount, row));
-        let mut text = String::new();
-        let mut named = |scope: &str, name: &str, value: Value<'_>| {
-            text.clear();
-            text.push_str(scope);
-            text.push_str(name);
-            take(&text, value);
-        };
-        let resource = batch.resource(at);
-        if resource.is_none_or(|resource| resource.value("service.name") == Value::Nil) {
-            named("resource.", "service.name", Value::text(""));
-        }
-        for (name, value) in resource.iter().flat_map(|resource| &resource.values) {
-            named("resource.", name, value.borrowed());
-        }
-        batch.attributes(at, |name, value| named("span.", name, value));
     }
 }

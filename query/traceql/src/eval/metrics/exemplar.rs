@@ -63,6 +63,8 @@ pub(super) struct Exemplars {
     max: usize,
     /// The least of each series, by series.
     firsts: Vec<Option<Candidate>>,
+    /// The numbers of these; the greatest number there is for none.
+    numbers: Vec<u64>,
     /// The least of all, the greatest of them on top.
     least: BinaryHeap<Candidate>,
 }
@@ -72,19 +74,23 @@ impl Exemplars {
         Self { max, ..Self::default() }
     }
 
-    /// Considers a span that added `value` to a series whose labels have `labels` as values.
-    pub(super) fn offer(&mut self, ids: Ids, (spans, row): (&dyn Spans, usize), (series, labels): (u32, &[Key]), value: f64) {
-        if self.max == 0 {
-            return;
-        }
-        let number = scattered(spans.start_ns(row), spans.duration_ns(row));
-        let first = self.firsts.get(series as usize).and_then(Option::as_ref);
-        let is_wanted = first.is_none_or(|known| number <= known.number)
-            || self.least.len() < self.max
-            || self.least.peek().is_some_and(|greatest| number <= greatest.number);
-        if !is_wanted {
-            return;
-        }
+    /// Whether a span with `number` that is in `series` may become one. Of most spans there is nothing more to ask.
+    pub(super) fn wants(&self, number: u64, series: u32) -> bool {
+        let greatest = || self.least.peek().map_or(u64::MAX, |greatest| greatest.number);
+        self.max > 0
+            && (self.numbers.get(series as usize).is_none_or(|first| number <= *first)
+                || self.least.len() < self.max
+                || number <= greatest())
+    }
+
+    /// Considers a span with a number that is wanted: it added `value` to a series whose labels have `labels` as values.
+    pub(super) fn offer(
+        &mut self,
+        ids: Ids,
+        (spans, row): (&dyn Spans, usize),
+        (series, labels): (u32, &[Key]),
+        (number, value): (u64, f64),
+    ) {
         let text = |reference: Reference| match spans.value(reference.slot, row) {
             Value::Str(text) => text.into(),
             _ => Box::default(),
@@ -99,8 +105,10 @@ impl Exemplars {
         let series = candidate.series as usize;
         if self.firsts.len() <= series {
             self.firsts.resize(series + 1, None);
+            self.numbers.resize(series + 1, u64::MAX);
         }
         if self.firsts[series].as_ref().is_none_or(|known| candidate < *known) {
+            self.numbers[series] = candidate.number;
             self.firsts[series] = Some(candidate.clone());
         }
         let is_less = self.least.len() < self.max || self.least.peek().is_some_and(|greatest| candidate < *greatest);
@@ -134,8 +142,8 @@ impl Exemplars {
     }
 }
 
-/// A number as if drawn at random, the same for the same span (the finalizer of splitmix64).
-fn scattered(start_ns: i64, duration_ns: i64) -> u64 {
+/// The number of a span: as if drawn at random, the same for the same span (the finalizer of splitmix64).
+pub(super) fn number(start_ns: i64, duration_ns: i64) -> u64 {
     let mut bits = (start_ns as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (duration_ns as u64).rotate_left(32);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

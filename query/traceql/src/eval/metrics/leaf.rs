@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::cell::Cells;
-use super::compare::Compare;
-use super::exemplar::{Exemplars, Ids};
+use super::compare::{Compare, Known};
+use super::exemplar::{self, Exemplars, Ids};
 use super::grid::Grid;
 use super::groups::Groups;
 use super::table::Table;
@@ -29,6 +29,8 @@ pub(super) struct Inner {
     search: Search,
     pub(super) function: Function,
     pub(super) by: Vec<By>,
+    /// Whether the span's own duration is what is measured.
+    of_duration: bool,
     ids: Option<Ids>,
     options: Options,
 }
@@ -102,7 +104,13 @@ impl Leaf {
             0 => None,
             _ => Some(Ids { trace: id(Intrinsic::TraceId)?, span: id(Intrinsic::SpanId)? }),
         };
-        Ok(Self { inner: Arc::new(Inner { search, function, by, ids, options }) })
+        let of_duration = match &function {
+            Function::OverTime(_, of) | Function::Quantile(of, _) if !of.parent => {
+                matches!(search.slots().fields().get(usize::from(of.slot.0)), Some(FieldName::Intrinsic(Intrinsic::Duration, _)))
+            }
+            _ => false,
+        };
+        Ok(Self { inner: Arc::new(Inner { search, function, by, of_duration, ids, options }) })
     }
 
     /// Which spans count.
@@ -149,7 +157,7 @@ impl Leaf {
             table: Table::new(limit),
             cells,
             exemplars: Exemplars::new(self.inner.options.exemplars_max),
-            totals: Vec::new(),
+            known: Known::default(),
             heap_bytes: 0,
         }
     }
@@ -163,8 +171,8 @@ pub struct LeafState {
     pub(super) table: Table,
     pub(super) cells: Cells,
     pub(super) exemplars: Exemplars,
-    /// Of comparisons: by the series of a value that of its attribute.
-    totals: Vec<u32>,
+    /// Of comparisons.
+    known: Known,
     heap_bytes: usize,
 }
 
@@ -183,7 +191,7 @@ impl LeafState {
     /// # Errors
     /// [`crate::eval::Error::TooManySeries`].
     pub fn push(&mut self, spans: &dyn Spans, rows: &[usize]) -> Result<()> {
-        let (leaf, starts) = (Arc::clone(&self.leaf), spans.starts_ns());
+        let (leaf, starts, durations) = (Arc::clone(&self.leaf), spans.starts_ns(), spans.durations_ns());
         let is_grouped = !matches!(leaf.function, Function::Histogram(_) | Function::Compare(_));
         let mut groups = if is_grouped { Groups::of(&leaf.by, spans, rows.len()) } else { None };
         let mut values: Vec<Value<'_>> = Vec::with_capacity(leaf.by.len() + 1);
@@ -194,10 +202,13 @@ impl LeafState {
             };
             let measured = match &leaf.function {
                 Function::Rate | Function::Count => Some(Measured::COUNTED),
+                Function::OverTime(..) | Function::Quantile(..) if leaf.of_duration && durations.is_some() => {
+                    durations.map(|durations| Measured { value: durations[row] as f64 / 1e9, bucket: None })
+                }
                 Function::OverTime(_, of) | Function::Quantile(of, _) => number(&value_of(spans, *of, row)),
                 Function::Histogram(of) => power_of_two(&value_of(spans, *of, row)),
                 Function::Compare(compare) => {
-                    compare.push(spans, row, (&mut self.table, &mut self.totals), |series| {
+                    compare.push(spans, row, (&mut self.table, &mut self.known), |series| {
                         self.heap_bytes += self.cells.add((series, bucket), f64::NAN);
                     })?;
                     None
@@ -216,8 +227,12 @@ impl LeafState {
             };
             self.heap_bytes += self.cells.add((series, bucket), measured.value);
             if let Some(ids) = leaf.ids {
-                let key = &self.table.keys()[series as usize];
-                self.exemplars.offer(ids, (spans, row), (series, key), measured.value);
+                let duration_ns = durations.map_or_else(|| spans.duration_ns(row), |durations| durations[row]);
+                let number = exemplar::number(start_ns, duration_ns);
+                if self.exemplars.wants(number, series) {
+                    let key = &self.table.keys()[series as usize];
+                    self.exemplars.offer(ids, (spans, row), (series, key), (number, measured.value));
+                }
             }
         }
         Ok(())
@@ -229,6 +244,11 @@ impl LeafState {
     /// [`crate::eval::Error::TooManySeries`].
     pub fn merge(&mut self, other: Self) -> Result<()> {
         debug_assert!(self.grid == other.grid, "states of one query have one grid");
+        if self.table.len() == 0 {
+            // Nothing seen yet: no candidate for an exemplar either.
+            *self = other;
+            return Ok(());
+        }
         let series = self.table.merge(&other.table)?;
         self.heap_bytes += self.cells.merge(&other.cells, &series);
         self.exemplars.merge(other.exemplars, &series);
@@ -237,8 +257,7 @@ impl LeafState {
 
     /// Bytes that it holds, about.
     pub fn memory(&self) -> usize {
-        let totals = self.totals.capacity() * size_of::<u32>();
-        self.table.bytes() + self.cells.table_bytes() + self.exemplars.bytes() + totals + self.heap_bytes
+        self.table.bytes() + self.cells.table_bytes() + self.exemplars.bytes() + self.known.bytes() + self.heap_bytes
     }
 
     /// How many series there are so far; more than the answer will have for comparisons, fewer for quantiles.

@@ -7,10 +7,19 @@
 //! sketches: merging adds counts, and its order does not matter.
 
 /// Counts per bin.
-#[derive(Debug, Clone, Default, PartialEq)]
+///
+/// ```text
+/// near: bins 812 813 814 ... side by side      far: (-3, 1) (70,341, 2)      a bin's count is what both say
+/// ```
+/// Numbers of one kind lie within a few powers of two, whose bins are found by arithmetic. A sketch of few numbers, or of such that lie far from
+/// each other, has them in a list: what it holds is bounded by the numbers it has seen, not by how far they lie apart.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Sketch {
-    /// Bins that are not empty, ascending by number.
-    bins: Vec<(i32, u64)>,
+    /// The bin of the first count in `near`.
+    first: i32,
+    near: Vec<u32>,
+    /// Ascending by bin.
+    far: Vec<(i32, u64)>,
     count: u64,
     min: f64,
     max: f64,
@@ -18,6 +27,11 @@ pub(super) struct Sketch {
 
 /// Bits of a float that a bin does not tell apart.
 const DROPPED_BITS: u32 = 52 - 6;
+
+/// Bins in the list before it is looked which of them can lie side by side.
+const FAR_MIN: usize = 32;
+/// How far bins that lie side by side are apart at most: so many places one costs.
+const APART_MAX: i32 = 16;
 
 impl Sketch {
     /// Adds a number that is one.
@@ -28,9 +42,47 @@ impl Sketch {
     }
 
     fn add_bin(&mut self, bin: i32, count: u64) {
-        match self.bins.binary_search_by_key(&bin, |(known, _)| *known) {
-            Ok(at) => self.bins[at].1 += count,
-            Err(at) => self.bins.insert(at, (bin, count)),
+        let near = usize::try_from(bin - self.first).ok().and_then(|at| self.near.get_mut(at));
+        let Some(near) = near else { return self.add_far(bin, count) };
+        match u32::try_from(u64::from(*near) + count) {
+            Ok(sum) => *near = sum,
+            Err(_) => self.add_far(bin, count),
+        }
+    }
+
+    fn add_far(&mut self, bin: i32, count: u64) {
+        match self.far.binary_search_by_key(&bin, |(known, _)| *known) {
+            Ok(at) => self.far[at].1 += count,
+            Err(at) => {
+                self.far.insert(at, (bin, count));
+                if self.far.len() >= FAR_MIN && self.far.len().is_power_of_two() {
+                    self.settle();
+                }
+            }
+        }
+    }
+
+    /// Lays the most bins of which each is near the next one side by side. Those that lie so already go on to.
+    fn settle(&mut self) {
+        let bins = self.bins();
+        let (mut most, mut start) = (0..0, 0);
+        for end in 1..=bins.len() {
+            if bins.get(end).is_none_or(|next| next.0 - bins[end - 1].0 > APART_MAX) {
+                if end - start > most.len() {
+                    most = start..end;
+                }
+                start = end;
+            }
+        }
+        let Some(first) = bins.get(most.start).map(|(bin, _)| *bin) else { return };
+        let place = |bin: i32| usize::try_from(bin - first).ok();
+        self.near = vec![0; place(bins[most.end - 1].0).map_or(0, |last| last + 1)];
+        (self.first, self.far) = (first, Vec::new());
+        for (bin, count) in bins {
+            match (place(bin).and_then(|at| self.near.get_mut(at)), u32::try_from(count)) {
+                (Some(near), Ok(count)) => *near = count,
+                _ => self.far.push((bin, count)),
+            }
         }
     }
 
@@ -38,17 +90,48 @@ impl Sketch {
         if other.count == 0 {
             return;
         }
-        (self.min, self.max) =
-            if self.count == 0 { (other.min, other.max) } else { (self.min.min(other.min), self.max.max(other.max)) };
-        other.bins.iter().for_each(|(bin, count)| self.add_bin(*bin, *count));
+        if self.count == 0 {
+            self.clone_from(other);
+            return;
+        }
+        (self.min, self.max) = (self.min.min(other.min), self.max.max(other.max));
+        if other.near.len() > self.near.len() {
+            let own = std::mem::replace(self, Self { count: self.count, min: self.min, max: self.max, ..other.clone() });
+            own.each(|bin, count| self.add_bin(bin, count));
+        } else {
+            other.each(|bin, count| self.add_bin(bin, count));
+        }
         self.count += other.count;
+    }
+
+    /// Every bin that is not empty and what is counted there, in no order; of one bin there may be two counts.
+    fn each(&self, mut take: impl FnMut(i32, u64)) {
+        let near = (self.first..).zip(&self.near).filter(|(_, count)| **count > 0);
+        near.for_each(|(bin, count)| take(bin, u64::from(*count)));
+        self.far.iter().for_each(|(bin, count)| take(*bin, *count));
+    }
+
+    /// Every bin that is not empty with its count, ascending.
+    fn bins(&self) -> Vec<(i32, u64)> {
+        let mut bins: Vec<(i32, u64)> = Vec::with_capacity(self.near.len() + self.far.len());
+        self.each(|bin, count| bins.push((bin, count)));
+        if !self.far.is_empty() {
+            bins.sort_unstable();
+            bins.dedup_by(|next, one| {
+                let is_same = next.0 == one.0;
+                one.1 += if is_same { next.1 } else { 0 };
+                is_same
+            });
+        }
+        bins
     }
 
     /// The number that a share `q` of the numbers does not exceed; `None` of none.
     pub(super) fn quantile(&self, q: f64) -> Option<f64> {
         let rank = (q.clamp(0.0, 1.0) * self.count as f64).ceil().max(1.0) as u64;
+        let bins = self.bins();
         let mut seen = 0;
-        let (bin, _) = self.bins.iter().find(|(_, count)| {
+        let (bin, _) = bins.iter().find(|(_, count)| {
             seen += count;
             seen >= rank
         })?;
@@ -57,7 +140,7 @@ impl Sketch {
 
     /// Bytes beyond its own size.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.bins.capacity() * size_of::<(i32, u64)>()
+        self.near.capacity() * size_of::<u32>() + self.far.capacity() * size_of::<(i32, u64)>()
     }
 }
 
@@ -87,7 +170,39 @@ fn middle(bin: i32) -> f64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Sketch;
+    use super::{APART_MAX, FAR_MIN, Sketch, bin};
+
+    /// What one bin takes at most, its share of a vector's room to grow included.
+    const BYTES_PER_BIN: usize = 4 * APART_MAX as usize;
+
+    #[test]
+    fn counts_do_not_end_where_a_place_is_full() {
+        let mut sketch = Sketch::default();
+        (0..1_000).for_each(|v| sketch.add(f64::from(v)));
+        let (bin, before) = (bin(500.0), sketch.bins());
+        assert!(sketch.near.len() > before.len() / 2 && sketch.near.len() < before.len() * 2);
+        let of = |sketch: &Sketch| sketch.bins().into_iter().find(|(known, _)| *known == bin).map(|(_, count)| count);
+        let one = of(&sketch).expect("it was added");
+        (0..5).for_each(|_| sketch.add_bin(bin, u64::from(u32::MAX)));
+        assert_eq!(of(&sketch), Some(one + 5 * u64::from(u32::MAX)));
+        assert_eq!(sketch.bins().len(), before.len());
+        let mut both = sketch.clone();
+        both.merge(&sketch);
+        assert_eq!(of(&both), of(&sketch).map(|count| 2 * count));
+    }
+
+    #[test]
+    fn numbers_that_lie_far_apart_take_no_more_than_they_are() {
+        let mut sketch = Sketch::default();
+        for exponent in -300..300 {
+            [1.0, -1.0].into_iter().for_each(|sign| sketch.add(sign * 10_f64.powi(exponent)));
+        }
+        let mut twice = sketch.clone();
+        twice.merge(&sketch);
+        assert!(sketch.heap_bytes() <= 1_200 * BYTES_PER_BIN);
+        assert_eq!(twice.bins(), sketch.bins().into_iter().map(|(bin, count)| (bin, 2 * count)).collect::<Vec<_>>());
+        assert_eq!([0.0, 1.0].map(|q| twice.quantile(q)), [Some(sketch.min), Some(sketch.max)]);
+    }
 
     #[test]
     fn what_is_rare_is_exact() {
@@ -114,7 +229,9 @@ mod tests {
             }
             let [mut left, right] = parts;
             left.merge(&right);
-            prop_assert_eq!(&left, &whole);
+            prop_assert_eq!((left.count, left.min, left.max), (whole.count, whole.min, whole.max));
+            prop_assert_eq!(left.bins(), whole.bins());
+            prop_assert!(whole.heap_bytes() <= BYTES_PER_BIN * values.len().max(FAR_MIN));
             values.sort_by(f64::total_cmp);
             let exact = values[((q * values.len() as f64).ceil() as usize).max(1) - 1];
             let about = whole.quantile(q).expect("there are some");
