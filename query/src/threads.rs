@@ -1,14 +1,15 @@
 //! Threads of requests: all begin on prompt ones, and what turns out to be long goes on on others, which the system lets wait.
 //!
 //! ```text
-//! request ─► prompt threads ── done within 10 ms of work: nothing else happens
+//! request ─► prompt threads ── done within 20 ms of work: nothing else happens
 //!              └ longer, or planned with what keeps its thread ─► long threads (lower priority)
 //!                   every task of the request moves at its next poll; tasks that it spawns there stay there
 //! ```
 //! A small question waits for whatever runs on its threads, and one poll of a long query (a sort of all its rows, say) may last half a
 //! second. On threads of their own, with a lower priority, the system takes the core away from long queries the moment a small one has something
 //! to do. A future does not mind which thread polls it, so nobody has to know in advance what is long. The work of all tasks of a request counts
-//! together; tasks that DataFusion spawns are found through its hook for tracers.
+//! together, by the clock, so that on a crowded machine a small one may be taken for a long one; tasks that DataFusion spawns are found through its hook
+//! for tracers.
 //!
 //! # Invariants
 //! - A request never moves back, and nothing depends on where it is but how long it waits.
@@ -28,9 +29,9 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Work that a request may do on prompt threads, over all its tasks: several times what a small question needs, and little beside the half second
+/// Work that a request may do on prompt threads, over all its tasks: ten times what a small question needs, and little beside the half second
 /// after which a hog of memory is refused and sent again.
-const PROMPT_NS: u64 = Duration::from_millis(10).as_nanos() as u64;
+const PROMPT_NS: u64 = Duration::from_millis(20).as_nanos() as u64;
 
 tokio::task_local! {
     /// Where the task is that is polled now.
