@@ -8,7 +8,8 @@
 //! A small question waits for whatever runs on its threads, and one poll of a long query (a sort of all its rows, say) may last half a
 //! second. On threads of their own, with a lower priority, the system takes the core away from long queries the moment a small one has something
 //! to do. A future does not mind which thread polls it, so nobody has to know in advance what is long. The work of all tasks of a request counts
-//! together; tasks that DataFusion spawns are found through its hook for tracers.
+//! together, by the clock, so that on a crowded machine a small one may be taken for a long one; tasks that DataFusion spawns are found through its hook
+//! for tracers.
 //!
 //! # Invariants
 //! - A request never moves back, and nothing depends on where it is but how long it waits.
@@ -28,8 +29,8 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Work that a request may do on prompt threads, over all its tasks: ten times what a small question needs, and little beside the time of
-/// what exhausts a limit and is sent again at once.
+/// Work that a request may do on prompt threads, over all its tasks: ten times what a small question needs, and little beside the half second
+/// after which a hog of memory is refused and sent again.
 const PROMPT_NS: u64 = Duration::from_millis(20).as_nanos() as u64;
 
 tokio::task_local! {
