@@ -114,7 +114,7 @@ impl Scan {
         }
         let mask = mask(&footer, self.projection.stored());
         if filter.is_some() && tests.iter().any(ahead::is_telling) {
-            let ranges = ahead::ranges(&footer, &plan, &mask);
+            let ranges = ahead::ranges(&footer, &plan, &mask, (&tests, self.spec.batch_rows.max(1)));
             let how = (self.reuse, Requests::One);
             let bytes = self.caches.pages_by(store, file, &footer, ranges.clone(), how).await?;
             ScanMetrics::add(&metrics.bytes_read, bytes.iter().map(Bytes::len).sum());
