@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Generate(GenerateArgs),
     /// Bring the metrics of a Prometheus along: OpenMetrics text with times, or blocks of its TSDB.
     Import(ImportArgs),
+    /// Make a token, and print what the configuration has to know of it.
+    Token(TokenArgs),
     /// Ask a running server whether it is ready; exit status 0 if it is.
     Health(ServerArgs),
     /// Print the version.
@@ -90,6 +92,12 @@ pub(crate) struct ServeArgs {
     /// Refuse requests that name no tenant (X-Scope-OrgID) instead of giving them to `anonymous`.
     #[arg(long, env = "TELELAKE_TENANCY")]
     pub(crate) tenancy: bool,
+    /// PEM file with the node's certificate and those that signed it: every listener speaks TLS, and nothing else.
+    #[arg(long, value_name = "FILE", env = "TELELAKE_TLS_CERTIFICATE")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// PEM file with the key of that certificate.
+    #[arg(long, value_name = "FILE", env = "TELELAKE_TLS_KEY")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// Listen on addresses other than loopback without asking for tokens.
     #[arg(long, env = "TELELAKE_INSECURE")]
     pub(crate) insecure: bool,
@@ -175,6 +183,19 @@ pub(crate) struct ServerArgs {
     /// A bearer token.
     #[arg(long, value_name = "TOKEN", env = "TELELAKE_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    /// A tenant that the token covers; may be repeated, `*` for all.
+    #[arg(long = "tenant", value_name = "ID", default_value = "anonymous")]
+    pub(crate) tenants: Vec<String>,
+    /// The user of Postgres whose password the token is: clients prove that they have it, without sending it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Read the token from standard input instead of making one.
+    #[arg(long)]
+    pub(crate) stdin: bool,
 }
 
 #[derive(Debug, Args)]

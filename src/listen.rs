@@ -1,8 +1,8 @@
-//! Sockets: bind, serve HTTP/1.1 and HTTP/2 without TLS on the same port, or Postgres' protocol on its own, drain.
+//! Sockets: bind, serve HTTP/1.1 and HTTP/2 on the same port, in TLS or not, or Postgres' protocol on its own, drain.
 //!
 //! ```text
-//! bind all (a taken port ends the start) ─► accept ≤ connections_max ─► hyper ─► router
-//!                                                                  └──► sql::postgres
+//! bind all (a taken port ends the start) ─► accept ≤ connections_max ─► [TLS] ─► hyper ─► router
+//!                                                                  └──► sql::postgres ─► [TLS]
 //! stop: no more accepts ─► open connections finish what they have ─► after drain_max they are cut off
 //! ```
 
@@ -21,12 +21,16 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use sql::postgres::Postgres;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{ListenConfig, NodeConfig};
+use crate::config::{Config, NodeConfig};
 use crate::dialect::{Dialect, ListenAddr};
 use crate::failure::Failure;
 
@@ -36,6 +40,11 @@ const HEADER_READ_MAX: Duration = Duration::from_secs(10);
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// Unanswered for that long, an idle HTTP/2 connection is asked whether it is still there.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(60);
+
+/// What is said to a client that speaks HTTP without TLS where TLS is on.
+const PLAIN_HTTP: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: 47\r\n\r\n\
+    this port speaks TLS only: use https:// for it\n";
 
 /// A socket that listens for one dialect.
 #[derive(Debug)]
@@ -51,19 +60,23 @@ pub(crate) struct Bound {
 ///
 /// # Errors
 /// A taken port, a name that does not resolve, an address other than loopback without tokens or `insecure`: named, with what to do.
-pub(crate) async fn bind_all(config: &ListenConfig, with_tokens: bool) -> Result<Vec<Bound>, Failure> {
+pub(crate) async fn bind_all(config: &Config) -> Result<Vec<Bound>, Failure> {
+    let Config { listen, auth, tls, .. } = config;
+    let with_tokens = !auth.tokens.is_empty() || listen.insecure;
+    // A password of Postgres crosses the network as it is, unless it is encrypted or proved, and clients send it without a second thought.
+    let passwords_safe = tls.is_on() || !auth.tokens_travel() || listen.insecure;
     let mut bound = Vec::new();
     for dialect in Dialect::ALL {
-        if let ListenAddr::On(address) = config.of(dialect) {
-            bound.push(bind(dialect, address, with_tokens || config.insecure, config.insecure).await?);
+        if let ListenAddr::On(address) = listen.of(dialect) {
+            let open = with_tokens && (dialect != Dialect::Postgres || passwords_safe);
+            bound.push(bind(dialect, address, open, with_tokens).await?);
         }
     }
     Ok(bound)
 }
 
-async fn bind(dialect: Dialect, address: &str, open: bool, insecure: bool) -> Result<Bound, Failure> {
-    // A password of Postgres crosses the network as it is, and clients send it there without a second thought.
-    let open = open && (dialect != Dialect::Postgres || insecure);
+/// Binds one listener; `open`: on any address.
+async fn bind(dialect: Dialect, address: &str, open: bool, with_tokens: bool) -> Result<Bound, Failure> {
     let resolved = tokio::net::lookup_host(address)
         .await
         .map_err(|e| Failure::surroundings(format!("cannot resolve the address {address} of {dialect}: {e}")))?;
@@ -71,10 +84,10 @@ async fn bind(dialect: Dialect, address: &str, open: bool, insecure: bool) -> Re
     if let Some(public) = addresses.iter().find(|a| !a.ip().is_loopback())
         && !open
     {
-        if dialect == Dialect::Postgres {
+        if with_tokens {
             return Err(Failure::usage(format!(
-                "{dialect} would listen on {public}, where its passwords, which are tokens, can be read on their way; listen on 127.0.0.1 \
-                 behind something that speaks TLS, or accept it with --insecure"
+                "{dialect} would listen on {public}, where its passwords, which are tokens, can be read on their way; set tls.certificate and \
+                 tls.key, give every token a verifier (`telelake token --user NAME`), listen on 127.0.0.1, or accept it with --insecure"
             )));
         }
         return Err(Failure::usage(format!(
@@ -94,21 +107,40 @@ async fn bind(dialect: Dialect, address: &str, open: bool, insecure: bool) -> Re
     Ok(Bound { dialect, address, listener })
 }
 
-/// Serves `router` on `bound` until `stop`, then until the open requests are done or `drain_max` is over.
-pub(crate) async fn serve(bound: Bound, router: Router, config: NodeConfig, stop: CancellationToken) {
+/// Serves `router` on `bound`, in TLS if there is a certificate, until `stop`, then until the open requests are done or `drain_max` is over.
+pub(crate) async fn serve(
+    bound: Bound,
+    router: Router,
+    tls: Option<Arc<ServerConfig>>,
+    config: NodeConfig,
+    stop: CancellationToken,
+) {
+    let tls = tls.map(TlsAcceptor::from);
     let Bound { dialect, listener, .. } = bound;
     let router = router.layer(middleware::from_fn(survive_panics));
-    let builder = builder(&config);
+    let builder = Arc::new(builder(&config));
     let connections = Arc::new(Semaphore::new(config.connections_max));
     let graceful = GracefulShutdown::new();
     let opened = metrics::counter!("telelake_http_connections_total", "dialect" => dialect.name());
     while let Some((permit, stream)) = accept(dialect, &listener, &connections, &stop).await {
         opened.increment(1);
-        let connection = connection(&builder, stream, router.clone());
-        let watched = graceful.watch(connection);
+        // Answers are written whole; waiting for more to send with them only adds latency.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+        let (builder, router, watcher) = (Arc::clone(&builder), router.clone(), graceful.watcher());
+        let (tls, stop) = (tls.clone(), stop.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            if let Err(error) = watched.await {
+            let ended = match tls {
+                None => watcher.watch(connection(&builder, stream, router)).await,
+                Some(tls) => match encrypted(&tls, stream, &stop).await {
+                    Ok(Some(stream)) => watcher.watch(connection(&builder, stream, router)).await,
+                    Ok(None) => Ok(()),
+                    Err(error) => Err(error.into()),
+                },
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%dialect, error = %error, "connection ended early");
             }
         });
@@ -116,6 +148,27 @@ pub(crate) async fn serve(bound: Bound, router: Router, config: NodeConfig, stop
     drop(listener);
     if tokio::time::timeout(config.drain_max, graceful.shutdown()).await.is_err() {
         tracing::warn!(%dialect, drain_max_s = config.drain_max.as_secs(), "requests still open after the drain time are cut off");
+    }
+}
+
+/// Does the handshake of TLS; `None`: the client speaks something else, or it is time to stop.
+async fn encrypted(
+    tls: &TlsAcceptor,
+    mut stream: TcpStream,
+    stop: &CancellationToken,
+) -> std::io::Result<Option<TlsStream<TcpStream>>> {
+    let handshake = async {
+        let mut first = [0];
+        // What HTTP begins with says more to its client than an alert that it cannot read.
+        if stream.peek(&mut first).await? == 1 && first[0].is_ascii_alphabetic() {
+            stream.write_all(PLAIN_HTTP).await?;
+            return Ok(None);
+        }
+        tls.accept(stream).await.map(Some)
+    };
+    tokio::select! {
+        done = tokio::time::timeout(HEADER_READ_MAX, handshake) => done.unwrap_or(Ok(None)),
+        () = stop.cancelled() => Ok(None),
     }
 }
 
@@ -183,15 +236,11 @@ fn builder(config: &NodeConfig) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-fn connection(
+fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     builder: &auto::Builder<TokioExecutor>,
-    stream: TcpStream,
+    stream: S,
     router: Router,
-) -> auto::UpgradeableConnection<'static, TokioIo<TcpStream>, TowerToHyperService<Router>, TokioExecutor> {
-    // Answers are written whole; waiting for more to send with them only adds latency.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
-    }
+) -> auto::UpgradeableConnection<'static, TokioIo<S>, TowerToHyperService<Router>, TokioExecutor> {
     builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router)).into_owned()
 }
 

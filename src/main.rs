@@ -24,11 +24,13 @@ mod logging;
 mod node;
 mod opened;
 mod passes;
+mod priority;
 mod query_log;
 mod routes;
 mod self_telemetry;
 mod telemetry;
 mod tenancy;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Compact(args) => commands::compact::run(args),
         Command::Generate(args) => commands::generate::run(args),
         Command::Import(args) => commands::import::run(args),
+        Command::Token(args) => commands::token::run(&args),
         Command::Health(args) => commands::health::run(&args),
         Command::Version => commands::version(),
         Command::Completions { shell } => commands::completions(shell),

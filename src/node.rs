@@ -26,11 +26,11 @@ use ingest::receive::prometheus::PrometheusState;
 use ingest::registry::SeriesRegistry;
 use ingest::{GeneratingSink, Generator, Ingester, NodeRows, RowSink, follow_deletes};
 use lake::FreshRows;
-use query::Engine;
 use query::logql::LogqlEngine;
 use query::promql::PromqlEngine;
 use query::traceql::TraceqlEngine;
 use query::usage::{QueryLog, QueuedRows};
+use query::{Engine, Threads};
 use sql::SqlEngine;
 use sql::postgres::Postgres;
 use tokio::runtime::Handle;
@@ -50,6 +50,7 @@ use crate::routes::{self, Parts};
 use crate::self_telemetry::{self, OwnRows};
 use crate::telemetry::Status;
 use crate::tenancy::Gate;
+use crate::tls::Tls;
 use crate::{administration, allocator, background, environment};
 
 /// The last flush may take that long; what it does not reach is in the log and comes back at the next start.
@@ -58,8 +59,8 @@ const FLUSH_MAX: Duration = Duration::from_secs(60);
 /// The threads beside those that receive.
 #[derive(Debug, Clone)]
 pub(crate) struct Runtimes {
-    /// Runs queries.
-    pub(crate) queries: Handle,
+    /// Run queries.
+    pub(crate) queries: Threads,
     /// Runs the background passes.
     pub(crate) background: Handle,
 }
@@ -74,7 +75,8 @@ pub(crate) async fn run(config: Config, runtimes: Runtimes, own_rows: Option<Own
     let mut signals = Signals::install()?;
     let _lock = FolderLock::take(&config.data)?;
     // The sockets first: a taken port should not wait for the replay of a long log.
-    let bound = listen::bind_all(&config.listen, !config.auth.tokens.is_empty()).await?;
+    let tls = Tls::open(&config.tls)?;
+    let bound = listen::bind_all(&config).await?;
     let stop = CancellationToken::new();
     let mut node = tokio::select! {
         node = Node::open(&config, Arc::clone(&status), &runtimes, &stop) => node?,
@@ -97,7 +99,10 @@ pub(crate) async fn run(config: Config, runtimes: Runtimes, own_rows: Option<Own
     if let Some(rows) = own_rows {
         loops.spawn(self_telemetry::write(rows, node.parts.otlp.clone()));
     }
-    let mut listeners = serve_all(bound, &node.parts, &config, &stop)?;
+    if let Some(tls) = &tls {
+        loops.spawn(Arc::clone(tls).follow(stop.clone()));
+    }
+    let mut listeners = serve_all(bound, &node.parts, tls.as_ref(), &config, &stop)?;
     status.set_ready();
     announce("ready")?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), store = %config.store.url, "ready");
@@ -176,7 +181,7 @@ impl Node {
             Arc::new(NodeAdministration::new(Arc::clone(&passes), Arc::clone(&status) as _, runtimes.background.clone()));
         let facts = administration::facts(config, started);
         let parts = Parts {
-            gate: Arc::new(Gate::new(&config.tenancy, &config.auth)),
+            gate: Arc::new(Gate::new(&config.tenancy, &config.auth, key(&opened.env))),
             status,
             passes,
             otlp: prometheus.otlp().clone(),
@@ -262,17 +267,24 @@ fn loki(config: &Config, others: &PrometheusState, env: &Env) -> LokiState {
 }
 
 /// Prints where everybody listens and starts to serve.
-fn serve_all(bound: Vec<Bound>, parts: &Parts, config: &Config, stop: &CancellationToken) -> Result<JoinSet<()>, Failure> {
+fn serve_all(
+    bound: Vec<Bound>,
+    parts: &Parts,
+    tls: Option<&Arc<Tls>>,
+    config: &Config,
+    stop: &CancellationToken,
+) -> Result<JoinSet<()>, Failure> {
     let mut listeners = JoinSet::new();
     for listener in bound {
+        let tls = tls.map(|tls| tls.server(listener.dialect)).transpose()?;
         announce(&format!("listening {} {}", listener.dialect, listener.address))?;
         if listener.dialect == Dialect::Postgres {
-            let postgres = Postgres::new(Arc::clone(&parts.sql), Arc::clone(&parts.gate) as _);
+            let postgres = Postgres::new(Arc::clone(&parts.sql), Arc::clone(&parts.gate) as _, tls);
             listeners.spawn(listen::serve_postgres(listener, postgres, config.node.clone(), stop.clone()));
             continue;
         }
         let router = routes::of(listener.dialect, parts);
-        listeners.spawn(listen::serve(listener, router, config.node.clone(), stop.clone()));
+        listeners.spawn(listen::serve(listener, router, tls, config.node.clone(), stop.clone()));
     }
     Ok(listeners)
 }

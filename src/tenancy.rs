@@ -16,7 +16,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use catalog::TenantId;
 use http::{HeaderMap, StatusCode, header};
 use sha2::{Digest, Sha256};
-use sql::postgres::Admit;
+use sql::postgres::{Admit, Shown, Verifier, Wanted};
 
 use crate::config::{AuthConfig, TenancyConfig};
 
@@ -28,6 +28,8 @@ pub(crate) const TENANT_HEADER: &str = "x-scope-orgid";
 pub(crate) struct Gate {
     header_required: bool,
     tokens: Vec<Token>,
+    /// Makes verifiers for users who are unknown.
+    secret: [u8; 32],
 }
 
 #[derive(Debug)]
@@ -35,6 +37,8 @@ struct Token {
     sha256: [u8; 32],
     /// `None`: every tenant.
     tenants: Option<Vec<TenantId>>,
+    /// The user of Postgres whose password it is, and what is known of it.
+    login: Option<(String, Verifier)>,
 }
 
 /// Why a request is not let in.
@@ -74,14 +78,15 @@ impl Refusal {
 }
 
 impl Gate {
-    /// A gate by configuration, which was validated.
-    pub(crate) fn new(tenancy: &TenancyConfig, auth: &AuthConfig) -> Self {
+    /// A gate by configuration, which was validated, with a secret that was drawn for it.
+    pub(crate) fn new(tenancy: &TenancyConfig, auth: &AuthConfig, secret: [u8; 32]) -> Self {
         let tokens = auth.tokens.iter().map(|token| Token {
             sha256: token.digest().expect("validated when the configuration was read"),
             tenants: (!token.tenants.iter().any(|t| t == "*"))
                 .then(|| token.tenants.iter().filter_map(|t| TenantId::parse(t).ok()).collect()),
+            login: token.login().map(|(user, verifier)| (user.to_owned(), verifier)),
         });
-        Self { header_required: tenancy.enabled, tokens: tokens.collect() }
+        Self { header_required: tenancy.enabled, tokens: tokens.collect(), secret }
     }
 
     /// The tenant of a request with these headers.
@@ -119,6 +124,12 @@ impl Gate {
         self.known(&presented).map(Some).ok_or(Refusal::NoToken)
     }
 
+    /// The token that is the password of `user`, and what is known of it.
+    fn login(&self, user: &str) -> Option<(&Token, &Verifier)> {
+        let mut logins = self.tokens.iter().filter_map(|token| Some((token, token.login.as_ref()?)));
+        logins.find(|(_, (name, _))| name == user).map(|(token, (_, verifier))| (token, verifier))
+    }
+
     /// The token that `presented` is.
     fn known(&self, presented: &str) -> Option<&Token> {
         let digest: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
@@ -133,19 +144,27 @@ impl Gate {
     }
 }
 
-/// Sessions of Postgres: the password is the token, the database the tenant.
+/// Sessions of Postgres: the password is the token, which need not travel if the user has a verifier; the database is the tenant.
 impl Admit for Gate {
-    fn wants_password(&self) -> bool {
-        !self.tokens.is_empty()
+    fn wants(&self, user: &str) -> Wanted {
+        match self.login(user) {
+            Some((_, verifier)) => Wanted::Proof(verifier.clone()),
+            None if self.tokens.is_empty() => Wanted::Nothing,
+            None if self.tokens.iter().any(|token| token.login.is_none()) => Wanted::Token,
+            // No token travels, then none is asked of a stranger either.
+            None => Wanted::Proof(Verifier::of_nobody(&self.secret, user)),
+        }
     }
 
-    fn admit(&self, tenant: Option<TenantId>, password: Option<&str>) -> Result<TenantId, String> {
-        let token = match self.wants_password() {
-            true => {
-                let token = password.and_then(|password| self.known(password));
+    fn admit(&self, tenant: Option<TenantId>, shown: Shown<'_>) -> Result<TenantId, String> {
+        let token = match shown {
+            _ if self.tokens.is_empty() => None,
+            Shown::Nothing => return Err("password authentication failed: no password".to_owned()),
+            Shown::Token(token) => {
+                let token = self.known(token);
                 Some(token.ok_or("password authentication failed: the password is a token of the configuration")?)
             }
-            false => None,
+            Shown::Proof(user) => Some(self.login(user).ok_or("password authentication failed: unknown user")?.0),
         };
         self.tenant(token, tenant).map_err(|refusal| match refusal {
             Refusal::NoTenant => "no tenant: connect to the database of that name".to_owned(),
@@ -206,8 +225,10 @@ mod tests {
         let tokens = tokens.iter().map(|(token, tenants)| TokenConfig {
             sha256: Sha256::digest(token.as_bytes()).iter().map(|b| format!("{b:02x}")).collect(),
             tenants: tenants.iter().map(|t| (*t).to_owned()).collect(),
+            user: None,
+            scram: None,
         });
-        Gate::new(&TenancyConfig { enabled: header_required }, &AuthConfig { tokens: tokens.collect() })
+        Gate::new(&TenancyConfig { enabled: header_required }, &AuthConfig { tokens: tokens.collect() }, [7; 32])
     }
 
     #[track_caller]
@@ -241,21 +262,37 @@ mod tests {
         #[track_caller]
         fn check(gate: &Gate, tenant: Option<&str>, password: Option<&str>, expected: Option<&str>) {
             let asked = tenant.map(|id| TenantId::parse(id).expect("tenant"));
-            let got = Admit::admit(gate, asked, password);
+            let got = Admit::admit(gate, asked, password.map_or(Shown::Nothing, Shown::Token));
             assert_eq!(got.as_ref().ok().map(TenantId::as_str), expected, "{tenant:?} {password:?} {got:?}");
         }
         let open = gate(false, &[]);
-        assert!(!open.wants_password());
+        assert_eq!(open.wants("grafana"), Wanted::Nothing);
         check(&open, None, None, Some("anonymous"));
         check(&open, Some("a"), Some("whatever"), Some("a"));
         check(&gate(true, &[]), None, None, None);
         let guarded = gate(false, &[("s1", &["a"]), ("s2", &["a", "b"])]);
-        assert!(guarded.wants_password());
+        assert_eq!(guarded.wants("grafana"), Wanted::Token);
         check(&guarded, Some("a"), None, None);
         check(&guarded, Some("a"), Some("wrong"), None);
         check(&guarded, None, Some("s1"), Some("a"));
         check(&guarded, Some("b"), Some("s1"), None);
         check(&guarded, Some("b"), Some("s2"), Some("b"));
+    }
+
+    #[test]
+    fn users_with_verifiers_prove_what_they_have() {
+        let verifier = Verifier::of_password("s1", [1; 16]);
+        let mut gate = gate(false, &[("s1", &["a"]), ("s2", &["b"])]);
+        gate.tokens[0].login = Some(("grafana".to_owned(), verifier.clone()));
+        assert_eq!(gate.wants("grafana"), Wanted::Proof(verifier));
+        assert_eq!(gate.wants("other"), Wanted::Token);
+        let a = TenantId::parse("a").ok();
+        assert_eq!(Admit::admit(&gate, None, Shown::Proof("grafana")).ok(), a);
+        assert!(Admit::admit(&gate, TenantId::parse("b").ok(), Shown::Proof("grafana")).is_err());
+        assert!(Admit::admit(&gate, None, Shown::Proof("other")).is_err());
+        // When no token travels, nobody is asked to send one, and who is unknown cannot be told.
+        gate.tokens.pop();
+        assert_eq!(gate.wants("other"), Wanted::Proof(Verifier::of_nobody(&[7; 32], "other")));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! - Compaction never changes an answer: same rows, same order.
 //! - [`fresh::FreshRows`] is how rows that are not in files yet reach a reader; this crate knows the trait, not the buffers.
 
+mod blank;
 pub mod cache;
 pub mod check;
 mod coding;
@@ -39,5 +40,5 @@ pub use error::{Error, Result};
 pub use fresh::{FreshCapture, FreshGeneration, FreshRows, FreshVersion, NoFreshRows, Settled};
 pub use lake::{BatchStream, Lake};
 pub use predicate::{ColumnTest, Predicate, Scalar, Test, TextTest};
-pub use scan::{ScanMetrics, ScanSpec, UserScan};
+pub use scan::{Part, ScanMetrics, ScanSpec, UserScan};
 pub use write::UserWriter;

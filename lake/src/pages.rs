@@ -22,6 +22,8 @@ use parking_lot::Mutex;
 use parquet::arrow::arrow_writer::{PageKey, PageStore, PageStoreArgs, PageStoreFactory};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 
+use crate::write::Packer;
+
 const MAGIC: &[u8; 4] = b"TLPC";
 const HEAD_BYTES: usize = 12;
 const ENTRY_BYTES: usize = 8;
@@ -102,17 +104,25 @@ impl PageTable {
     }
 }
 
-/// Notes the pages of a file while it is written, through the Parquet writer's own page stores.
+/// Notes the pages of a file while it is written, through the Parquet writer's own page stores, and compresses those of a column.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct PageNotes(Arc<Mutex<Vec<(u32, u32)>>>);
+pub(crate) struct PageNotes {
+    pages: Arc<Mutex<Vec<(u32, u32)>>>,
+    packer: Option<Packer>,
+}
 
 impl PageNotes {
+    /// Nothing yet. Pages of the column of `packer` come as they are encoded.
+    pub(crate) fn new(packer: Option<Packer>) -> Self {
+        Self { pages: Arc::default(), packer }
+    }
+
     /// The page table of a file whose first bytes, up to the table, have the checksum `before`; `end` is where its last page ends.
     ///
     /// # Errors
     /// The pages do not add up to `end`: the writer has put something between them.
     pub(crate) fn table(&self, before: u32, end: u64) -> ParquetResult<Vec<u8>> {
-        let pages = self.0.lock();
+        let pages = self.pages.lock();
         let found = pages.iter().fold(FIRST, |at, (length, _)| at + u64::from(*length));
         if found != end {
             return Err(ParquetError::General(format!("pages end at byte {found}, row groups at byte {end}")));
@@ -130,15 +140,18 @@ impl PageNotes {
 }
 
 impl PageStoreFactory for PageNotes {
-    fn create(&self, _args: &PageStoreArgs<'_>) -> ParquetResult<Box<dyn PageStore>> {
-        Ok(Box::new(NotingStore { notes: self.clone(), blobs: Vec::new(), resident: 0, header: None }))
+    fn create(&self, args: &PageStoreArgs<'_>) -> ParquetResult<Box<dyn PageStore>> {
+        let packer = self.packer.clone().filter(|packer| packer.packs(args.column_descriptor().path()));
+        let pages = Arc::clone(&self.pages);
+        Ok(Box::new(NotingStore { pages, packer, blobs: Vec::new(), resident: 0, header: None }))
     }
 }
 
-/// Keeps the pages of one column chunk in memory until they are put into the file. They are taken out in the order of the file, a
+/// Keeps the pages of one column chunk in memory until they are put into the file. They come, and are taken out in the order of the file, a
 /// page's header first and its data second.
 struct NotingStore {
-    notes: PageNotes,
+    pages: Arc<Mutex<Vec<(u32, u32)>>>,
+    packer: Option<Packer>,
     blobs: Vec<Bytes>,
     resident: usize,
     /// Length and checksum of the header whose data comes next.
@@ -146,7 +159,14 @@ struct NotingStore {
 }
 
 impl PageStore for NotingStore {
-    fn put(&mut self, value: Bytes) -> ParquetResult<PageKey> {
+    fn put(&mut self, mut value: Bytes) -> ParquetResult<PageKey> {
+        if let (Some(packer), 1) = (&self.packer, self.blobs.len() % 2)
+            && let Some(header) = self.blobs.last_mut()
+        {
+            let (head, packed) = packer.pack(header, &value)?;
+            self.resident = self.resident + head.len() - header.len();
+            (*header, value) = (head, packed);
+        }
         self.resident += value.len();
         self.blobs.push(value);
         Ok(PageKey::new(self.blobs.len() as u64 - 1))
@@ -162,7 +182,7 @@ impl PageStore for NotingStore {
         let length = length + blob.len();
         if is_data {
             let length = u32::try_from(length).map_err(|_| ParquetError::General(format!("a page has {length} bytes")))?;
-            self.notes.0.lock().push((length, crc.finalize()));
+            self.pages.lock().push((length, crc.finalize()));
         } else {
             self.header = Some((length, crc));
         }

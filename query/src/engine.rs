@@ -8,7 +8,7 @@ use datafusion::catalog::TableFunction;
 use datafusion::execution::disk_manager::{DiskManager, DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use lake::{FreshRows, Lake};
 
@@ -56,6 +56,14 @@ pub struct Session {
     pool: Arc<QueryPool>,
     started: Timestamp,
     stop: StopFlag,
+}
+
+/// Where operators run that no statement made: one view and memory of the node, without tables, functions and a planner, which are most of what a
+/// session costs.
+pub(crate) struct Workspace {
+    context: Arc<TaskContext>,
+    view: Arc<View>,
+    pool: Arc<QueryPool>,
 }
 
 impl Engine {
@@ -176,7 +184,21 @@ impl Engine {
         self.session_of(view, None)
     }
 
-    fn session_of(&self, view: Arc<View>, extras: Option<Arc<dyn SessionExtras>>) -> Result<Session> {
+    /// A place for the operators of one query of `tenant` over the newest state.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub(crate) fn workspace(&self, tenant: &TenantId, limits: QueryLimits) -> Result<Workspace> {
+        let view = self.view(tenant, limits);
+        let (pool, runtime) = self.runtime_of(&view)?;
+        let (scalars, of_lists, aggregates, windows) = Default::default();
+        let config = self.session_config(None);
+        let context = TaskContext::new(None, String::new(), config, scalars, of_lists, aggregates, windows, runtime);
+        Ok(Workspace { context: Arc::new(context), view, pool })
+    }
+
+    /// The memory of one query, and the surroundings in which it is taken.
+    fn runtime_of(&self, view: &View) -> Result<(Arc<QueryPool>, Arc<RuntimeEnv>)> {
         let pool = QueryPool::new(view.limits().memory_bytes_max, Arc::clone(&self.memory));
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::clone(&pool) as Arc<dyn MemoryPool>)
@@ -184,7 +206,11 @@ impl Engine {
             .with_object_store_registry(Arc::new(NoStores))
             .build()
             .map_err(Error::from)?;
-        let runtime = Arc::new(RuntimeEnv { disk_manager: Arc::clone(&self.spills), ..runtime });
+        Ok((pool, Arc::new(RuntimeEnv { disk_manager: Arc::clone(&self.spills), ..runtime })))
+    }
+
+    fn session_of(&self, view: Arc<View>, extras: Option<Arc<dyn SessionExtras>>) -> Result<Session> {
+        let (pool, runtime) = self.runtime_of(&view)?;
         let stop = StopFlag::default();
         let mut config = self.session_config(extras.as_deref());
         config.options_mut().extensions.insert(Budget::new(stop.clone()));
@@ -282,6 +308,23 @@ impl Session {
 
     /// An error of this session's DataFusion, with the limit named that was hit.
     pub fn explain(&self, error: datafusion::common::DataFusionError) -> Error {
+        self.pool.explain(Error::from(error))
+    }
+}
+
+impl Workspace {
+    /// What operators ask for: memory, the size of batches.
+    pub(crate) fn context(&self) -> &Arc<TaskContext> {
+        &self.context
+    }
+
+    /// What they see.
+    pub(crate) fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    /// An error of the operators, with the limit named that was hit.
+    pub(crate) fn explain(&self, error: datafusion::common::DataFusionError) -> Error {
         self.pool.explain(Error::from(error))
     }
 }

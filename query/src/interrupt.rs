@@ -2,7 +2,8 @@
 //!
 //! A query ends when its stream is dropped, but only between two polls. A join may compare for hours within one poll, when its filter
 //! lets nothing through. So every join is made to yield after some batches, and its filter looks at a flag before each evaluation. The
-//! flag knows the deadline itself: where every thread of a runtime is inside such a join, no timer of that runtime fires.
+//! flag knows the deadline itself: where every thread of a runtime is inside such a join, no timer of that runtime fires. A request with such a
+//! join is long before it begins.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 
 use crate::busy::Turns;
 use crate::error::Error;
+use crate::threads;
 
 /// Raised when nobody wants the answer any more, or its time is up.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +66,7 @@ pub(crate) struct Interruptible {
 
 impl Interruptible {
     fn watch(&self, filter: &JoinFilter) -> Option<JoinFilter> {
+        threads::will_be_long();
         let expression =
             Arc::new(WhileWanted { inner: Arc::clone(filter.expression()), stop: self.stop.clone(), turns: self.turns.clone() });
         Some(JoinFilter::new(expression, filter.column_indices().to_vec(), Arc::clone(filter.schema())))

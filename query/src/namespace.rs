@@ -39,8 +39,8 @@ pub trait SessionExtras: Debug + Send + Sync {
     /// Names of further schemas. With `information_schema` among them, DataFusion's own is not there.
     fn schema_names(&self) -> Vec<String>;
 
-    /// A further schema. It must hold nothing that belongs to a tenant.
-    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>>;
+    /// A further schema, which may tell of the tables that `users` of the tenant made. It must hold nothing else that belongs to a tenant.
+    fn schema(&self, name: &str, users: Arc<dyn SchemaProvider>) -> Option<Arc<dyn SchemaProvider>>;
 
     /// How SQL's type names are read that are not standard.
     fn type_planner(&self) -> Option<Arc<dyn TypePlanner>>;
@@ -116,7 +116,7 @@ impl CatalogProvider for TenantCatalog {
             USER => Some(Arc::new(UserTables(view))),
             USAGE => Some(Arc::new(Stored { tables: SqlTable::usage(), view })),
             SYSTEM => Some(Arc::new(System { view })),
-            _ => self.extras.as_ref()?.schema(name),
+            _ => self.extras.as_ref()?.schema(name, Arc::new(UserTables(view))),
         }
     }
 }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::interrupt::StopFlag;
+use crate::threads::Threads;
 use crate::usage;
 
 /// A task that keeps its thread busy is given up that long after its deadline.
@@ -67,8 +66,8 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Runs `work` on `runtime` until it is done, its time is up, or the caller goes away.
-pub(crate) async fn run<T, E, F>(runtime: &Handle, ticket: Ticket, work: F) -> Result<T, E>
+/// Runs `work` on `threads` until it is done, its time is up, or the caller goes away.
+pub(crate) async fn run<T, E, F>(threads: &Threads, ticket: Ticket, work: F) -> Result<T, E>
 where
     T: Send + 'static,
     E: From<Ended> + From<crate::Error> + Send + 'static,
@@ -77,7 +76,7 @@ where
     let _stop = StopOnDrop(ticket.stop.clone());
     let deadline = ticket.deadline;
     let bounded = async move { tokio::time::timeout_at(deadline, work).await };
-    let task = AbortOnDropHandle::new(runtime.spawn(usage::scope(usage::current(), bounded)));
+    let task = threads.spawn(usage::scope(usage::current(), bounded));
     match tokio::time::timeout_at(deadline + GRACE, task).await {
         Ok(Ok(Ok(outcome))) => outcome,
         Ok(Ok(Err(_))) | Err(_) => Err(E::from(ticket.passed())),

@@ -1,7 +1,7 @@
 //! Runs one statement and streams its answer.
 //!
 //! ```text
-//! caller                         query runtime
+//! caller                         query threads
 //! execute ──spawn──────────────► turn ► session ► plan ► verify ──schema──►┐
 //!    ◄──────────── QueryStream ◄─── batches, two at most in flight ◄───────┘
 //! drop ─────────abort──────────►                      deadline, cancel ─► error
@@ -18,8 +18,7 @@ use catalog::manifest::SnapshotId;
 use datafusion::common::ParamValues;
 use futures::StreamExt;
 use query::usage::{self, Asking, Language, Origin, Outcome};
-use query::{Engine, Session, SessionExtras};
-use tokio::runtime::Handle;
+use query::{Engine, Session, SessionExtras, Threads};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -45,7 +44,7 @@ const IN_FLIGHT: usize = 2;
 pub struct SqlEngine {
     engine: Arc<Engine>,
     pub(crate) config: SqlConfig,
-    pub(crate) runtime: Handle,
+    pub(crate) threads: Threads,
     pub(crate) admission: Arc<Admission>,
     /// Turns of ingestions, each of which holds a row group in memory.
     pub(crate) ingests: Admission,
@@ -165,15 +164,16 @@ impl Deadline {
 }
 
 impl SqlEngine {
-    /// SQL over `engine`; queries run on `runtime`, which should not be the one that serves requests.
+    /// SQL over `engine`; queries run on `threads`, which should not be those that serve requests.
     ///
     /// # Errors
     /// [`Error::Config`] when a setting is out of bounds.
-    pub fn new(engine: Arc<Engine>, config: SqlConfig, runtime: Handle) -> Result<Arc<Self>> {
+    pub fn new(engine: Arc<Engine>, config: SqlConfig, threads: impl Into<Threads>) -> Result<Arc<Self>> {
         config.validate()?;
         let admission = Arc::new(Admission::new(config.queries_max, config.queue_max));
         let ingests = Admission::new(INGESTS_MAX, config.queue_max);
-        Ok(Arc::new(Self { engine, config, runtime, admission, ingests, running: Arc::default() }))
+        let threads = threads.into();
+        Ok(Arc::new(Self { engine, config, threads, admission, ingests, running: Arc::default() }))
     }
 
     /// The settings.
@@ -265,7 +265,7 @@ impl SqlEngine {
         };
         metrics::counter!("telelake_sql_queries_total").increment(1);
         let work = usage::scope(usage::current(), work.run(checked, ready, sender));
-        let task = AbortOnDropHandle::new(self.runtime.spawn(work));
+        let task = self.threads.spawn(work);
         match tokio::time::timeout_at(deadline.grace(), planned).await {
             Ok(Ok(Ok((schema, session)))) => {
                 Ok(QueryStream { id, schema, batches, deadline, session, started, counted, asking: None, _task: task })

@@ -22,7 +22,6 @@ use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan};
 use datafusion::physical_plan::execute_stream;
 use datafusion::sql::parser::{DFParser, ExplainStatement, Statement};
 use query::{Engine, QueryLimits, Session};
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::edge::{edge_schema, edge_type};
 use crate::engine::{Deadline, SqlEngine, SqlRequest};
@@ -54,6 +53,7 @@ impl Planned {
     /// No physical plan can be made.
     pub(crate) async fn execute(self) -> DataFusionResult<SendableRecordBatchStream> {
         let plan = self.state.query_planner().create_physical_plan(&self.plan, &self.state).await?;
+        query::threads::settle().await;
         execute_stream(plan, self.state.task_ctx())
     }
 }
@@ -87,7 +87,7 @@ impl SqlEngine {
             session.stop_flag().stop_at(deadline.at);
             describe(&session, &request, checked).await
         };
-        let task = AbortOnDropHandle::new(self.runtime.spawn(work));
+        let task = self.threads.spawn(work);
         match tokio::time::timeout_at(deadline.grace(), task).await {
             Ok(Ok(Err(Error::Query(query::Error::Stopped)))) | Err(_) => Err(deadline.passed()),
             Ok(Ok(described)) => described,

@@ -527,6 +527,11 @@ async fn infos_are_told_by_number() {
     }
     let one = ask(&mut client, command(&sql::CommandGetSqlInfo { info: vec![8] })).await.unwrap();
     assert_eq!(one.iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
+    // Read only no more: tables of users are ingested in bulk, without transactions.
+    for (info, expected) in [(3, false), (4, true), (5, false), (9, true), (10, true), (11, false)] {
+        let told = ask(&mut client, command(&sql::CommandGetSqlInfo { info: vec![info] })).await.unwrap();
+        assert_eq!(told[0].column(1).as_union().value(0).as_boolean().value(0), expected, "SqlInfo {info}");
+    }
     let unknown = ask(&mut client, command(&sql::CommandGetSqlInfo { info: vec![99_999] })).await.unwrap();
     assert_eq!(unknown.iter().map(RecordBatch::num_rows).sum::<usize>(), 0);
     let types = ask(&mut client, command(&sql::CommandGetXdbcTypeInfo { data_type: Some(12) })).await.unwrap();

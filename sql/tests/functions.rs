@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use catalog::Table;
-use query::{logql, promql};
+use query::{logql, promql, traceql};
 use serde_json::json;
 use support::{World, draw, ns, run, sample, series, tenant};
 
@@ -41,7 +41,8 @@ async fn world() -> World {
     world.commit(&a, Table::Spans, spans).await;
     let handle = tokio::runtime::Handle::current();
     promql::PromqlEngine::new(Arc::clone(&world.engine), promql::PromqlConfig::default(), handle.clone()).unwrap();
-    logql::LogqlEngine::new(Arc::clone(&world.engine), logql::LogqlConfig::default(), handle).unwrap();
+    logql::LogqlEngine::new(Arc::clone(&world.engine), logql::LogqlConfig::default(), handle.clone()).unwrap();
+    traceql::TraceqlEngine::new(Arc::clone(&world.engine), traceql::TraceqlConfig::default(), handle).unwrap();
     world
 }
 

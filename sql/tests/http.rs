@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use catalog::{Table, TenantId};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use sql::{SqlConfig, SqlEngine, SqlRequest};
 use support::{World, sample, series, tenant};
@@ -208,6 +209,109 @@ async fn answers_are_bounded() {
     let answer = server.post("format=jsonl", text).await;
     let last: Value = serde_json::from_str(answer.text.lines().last().unwrap()).unwrap();
     assert_eq!((answer.status, &last["kind"]), (StatusCode::OK, &json!("too_large")));
+}
+
+/// The frames of an answer: its bytes, its trailers, and whether it was cut.
+async fn frames(server: &Server, options: &str, text: &str) -> (axum::http::HeaderMap, Vec<u8>, axum::http::HeaderMap, bool) {
+    let mut request = Request::post(format!("/api/v1/sql?{options}")).body(Body::from(text.to_owned())).unwrap();
+    request.extensions_mut().insert(tenant("a"));
+    let response = sql::http::router(Arc::clone(&server.engine)).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let (parts, mut body) = response.into_parts();
+    let (mut bytes, mut trailers) = (Vec::new(), axum::http::HeaderMap::new());
+    loop {
+        match body.frame().await {
+            None => return (parts.headers, bytes, trailers, false),
+            Some(Err(_)) => return (parts.headers, bytes, trailers, true),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => bytes.extend(data),
+                Err(frame) => trailers = frame.into_trailers().unwrap(),
+            },
+        }
+    }
+}
+
+#[tokio::test]
+async fn streamed_answers_end_with_trailers_or_are_cut() {
+    let server = Server::with(SqlConfig { result_bytes_max: 1 << 20, ..SqlConfig::default() }).await;
+    let small = "SELECT value FROM metrics";
+    let large = "SELECT value, repeat('x', 100) t FROM generate_series(1, 100000)";
+    for format in ["jsonl", "csv", "arrow", "markdown"] {
+        let (headers, bytes, trailers, cut) = frames(&server, &format!("format={format}"), small).await;
+        assert!(!bytes.is_empty() && !cut, "{format}");
+        assert_eq!(headers["trailer"], "x-query-status, x-query-rows, x-query-bytes-scanned");
+        assert_eq!(headers["x-scope-orgid"], "a");
+        assert_eq!((&trailers["x-query-status"], &trailers["x-query-rows"]), (&"ok".parse().unwrap(), &"2".parse().unwrap()));
+        assert!(trailers["x-query-bytes-scanned"].to_str().unwrap().parse::<u64>().unwrap() > 0, "{format}");
+        let (_, bytes, trailers, cut) = frames(&server, &format!("format={format}"), large).await;
+        assert_eq!(cut, format == "arrow", "{format}: what can hold no error must not look whole");
+        if format != "arrow" {
+            let text = String::from_utf8(bytes).unwrap();
+            let last = text.trim_end().lines().last().unwrap();
+            assert!(last.contains("error") && last.contains("limit sql.result_bytes_max"), "{format}: {last}");
+            assert_eq!(trailers["x-query-status"], "error");
+        }
+    }
+    // What does not stream is whole or not sent.
+    for format in ["json", "parquet", "pretty"] {
+        let (headers, _, _, cut) = frames(&server, &format!("format={format}"), small).await;
+        assert!(!cut && headers["x-query-rows"] == "2" && headers.contains_key("x-query-bytes-scanned"), "{format}");
+        assert_eq!(server.post(&format!("format={format}"), large).await.status.as_u16(), 422, "{format}");
+    }
+}
+
+#[tokio::test]
+async fn arrow_is_compressed_for_who_asks() {
+    let server = Server::new().await;
+    let text = "SELECT repeat('x', 1000) FROM generate_series(1, 1000)";
+    let (_, plain, _, _) = frames(&server, "format=arrow", text).await;
+    for compression in ["lz4", "zstd"] {
+        let (_, small, _, _) = frames(&server, &format!("format=arrow&compression={compression}"), text).await;
+        assert!(small.len() * 10 < plain.len(), "{compression}: {} of {}", small.len(), plain.len());
+        let read = arrow::ipc::reader::StreamReader::try_new(small.as_slice(), None).unwrap();
+        assert_eq!(read.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 1000);
+    }
+    for wrong in ["format=arrow&compression=gzip", "format=csv&compression=lz4"] {
+        assert_eq!(server.post(wrong, text).await.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn names_of_clickhouse_and_headers_are_understood() {
+    let server = Server::new().await;
+    for (name, media) in [
+        ("JSONCompact", "application/json"),
+        ("JSONEachRow", "application/x-ndjson"),
+        ("CSVWithNames", "text/csv; charset=utf-8; header=present"),
+        ("Parquet", "application/vnd.apache.parquet"),
+        ("ArrowStream", "application/vnd.apache.arrow.stream"),
+        ("PrettyCompact", "text/plain; charset=utf-8"),
+        ("Markdown", "text/markdown; charset=utf-8"),
+    ] {
+        let answer = server.post(&format!("default_format={name}"), "SELECT 1 AS x").await;
+        assert_eq!((answer.status, answer.headers["content-type"].to_str().unwrap()), (StatusCode::OK, media), "{name}");
+    }
+    let endless = "SELECT count(*) FROM generate_series(1, 9000000) a, generate_series(1, 9000000) b WHERE a.value + b.value < 0";
+    let late = Request::post("/api/v1/sql").header("timeout", "200ms");
+    assert_eq!(server.send(&tenant("a"), late, endless).await.status, StatusCode::REQUEST_TIMEOUT);
+    let answer = server.post("max_bytes_scanned=1", "SELECT * FROM metrics").await;
+    assert!(answer.status == StatusCode::UNPROCESSABLE_ENTITY && answer.text.contains("scan_bytes_max"), "{}", answer.text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queries_are_cancelled_over_http() {
+    let server = Server::new().await;
+    let endless = "SELECT a.value FROM generate_series(1, 9000000) a, generate_series(1, 9000000) b";
+    let mut request = Request::post("/api/v1/sql?format=jsonl").body(Body::from(endless)).unwrap();
+    request.extensions_mut().insert(tenant("a"));
+    let response = sql::http::router(Arc::clone(&server.engine)).oneshot(request).await.unwrap();
+    let path = format!("/api/v1/sql/{}", response.headers()["x-query-id"].to_str().unwrap());
+    assert_eq!(server.send(&tenant("b"), Request::delete(&path), Body::empty()).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(server.send(&tenant("a"), Request::delete(&path), Body::empty()).await.status, StatusCode::OK);
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    let last: Value = serde_json::from_slice(bytes.trim_ascii().rsplit(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    assert_eq!(last, json!({"error": "query was cancelled", "kind": "cancelled"}));
+    assert_eq!(server.send(&tenant("a"), Request::delete(&path), Body::empty()).await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,7 +16,8 @@ pub(crate) fn run(args: &ServerArgs) -> Result<(), Failure> {
         let uri: Uri = format!("{}/-/ready", args.server.trim_end_matches('/'))
             .parse()
             .map_err(|e| Failure::usage(format!("--server: {e}")))?;
-        let answer = HttpClient::new()
+        let client = HttpClient::of(&uri).map_err(|e| Failure::usage(format!("--server: {e}")))?;
+        let answer = client
             .send(Method::GET, &uri, HeaderMap::new(), Bytes::new())
             .await
             .map_err(|e| Failure::failed(format!("{} does not answer: {e}", args.server)))?;

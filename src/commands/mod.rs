@@ -8,6 +8,7 @@ pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod serve;
 pub(crate) mod sql;
+pub(crate) mod token;
 
 use std::future::Future;
 use std::io::IsTerminal;

@@ -1,9 +1,12 @@
 //! `serve`: a node until SIGTERM or SIGINT.
 
+use query::Threads;
+use tokio::runtime::{Builder, Runtime};
+
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
 use crate::node::Runtimes;
-use crate::{crash, logging, node, opened, self_telemetry};
+use crate::{crash, logging, node, opened, priority, self_telemetry};
 
 /// Starts the runtimes and the node on them.
 ///
@@ -14,6 +17,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     for (dialect, address) in args.listen.moved() {
         config.listen.set(dialect, address);
     }
+    config.tls.certificate = args.tls_certificate.unwrap_or(config.tls.certificate);
+    config.tls.key = args.tls_key.unwrap_or(config.tls.key);
     config.listen.insecure |= args.insecure;
     config.tenancy.enabled |= args.tenancy;
     config.log.self_telemetry |= args.self_telemetry;
@@ -22,26 +27,33 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let (own, own_rows) = config.log.self_telemetry.then(self_telemetry::channel).unzip();
     logging::start(&config.log, own)?;
 
-    let main = runtime("main", 0)?;
-    let queries = runtime("query", config.node.query_threads)?;
-    let background = runtime("background", 0)?;
-    let runtimes = Runtimes { queries: queries.handle().clone(), background: background.handle().clone() };
+    let main = started("main", &mut threads(0))?;
+    let queries = started("query", &mut threads(config.node.query_threads))?;
+    let long_queries = started("query-long", threads(config.node.query_threads).on_thread_start(priority::lower))?;
+    let background = started("background", &mut threads(0))?;
+    let runtimes = Runtimes {
+        queries: Threads::new(queries.handle().clone(), long_queries.handle().clone()),
+        background: background.handle().clone(),
+    };
     let done = main.block_on(node::run(config, runtimes, own_rows));
     queries.shutdown_background();
+    long_queries.shutdown_background();
     background.shutdown_background();
     main.shutdown_background();
     done
 }
 
-/// A runtime with `threads` threads; 0: one per core.
-fn runtime(name: &'static str, threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if threads > 0 {
-        builder.worker_threads(threads);
+/// A runtime to be, with `count` threads; 0: one per core.
+fn threads(count: usize) -> Builder {
+    let mut builder = Builder::new_multi_thread();
+    if count > 0 {
+        builder.worker_threads(count);
     }
     builder
-        .thread_name(name)
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::failed(format!("cannot start the threads of {name}: {e}")))
+}
+
+/// Starts a runtime whose threads have that name.
+fn started(name: &'static str, builder: &mut Builder) -> Result<Runtime, Failure> {
+    let runtime = builder.thread_name(name).enable_all().build();
+    runtime.map_err(|e| Failure::failed(format!("cannot start the threads of {name}: {e}")))
 }

@@ -55,7 +55,8 @@ async fn on_server(args: SqlArgs) -> Result<(), Failure> {
         headers.insert(name, HeaderValue::from_str(&value).map_err(|e| Failure::usage(format!("{value:?}: {e}")))?);
     }
     let body = serde_json::json!({ "query": args.statement, "format": args.format.of_sql().name() });
-    let answer = HttpClient::new().send(Method::POST, &uri, headers, Bytes::from(body.to_string())).await.map_err(|e| {
+    let client = HttpClient::of(&uri).map_err(|e| Failure::usage(format!("--server: {e}")))?;
+    let answer = client.send(Method::POST, &uri, headers, Bytes::from(body.to_string())).await.map_err(|e| {
         Failure::failed(format!(
             "{server} does not answer: {e}; start a node with `telelake serve`, or read its folder with --data DIR"
         ))

@@ -14,7 +14,9 @@ use std::path::PathBuf;
 pub(crate) use load::{Sources, load};
 #[cfg(test)]
 pub(crate) use sections::TokenConfig;
-pub(crate) use sections::{AuthConfig, BackgroundConfig, ListenConfig, LogConfig, LogFormat, NodeConfig, TenancyConfig};
+pub(crate) use sections::{
+    AuthConfig, BackgroundConfig, ListenConfig, LogConfig, LogFormat, NodeConfig, TenancyConfig, TlsConfig,
+};
 
 use ingest::convert::loki::LokiConfig;
 use ingest::convert::metrics::OtlpMetricsConfig;
@@ -32,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) store: lake::store::StoreConfig,
     /// Who listens where.
     pub(crate) listen: ListenConfig,
+    /// The certificate of the listeners.
+    pub(crate) tls: TlsConfig,
     /// Tenants.
     pub(crate) tenancy: TenancyConfig,
     /// Bearer tokens.
@@ -86,6 +90,7 @@ impl Default for Config {
             data: PathBuf::from("./telelake-data"),
             store: Default::default(),
             listen: Default::default(),
+            tls: Default::default(),
             tenancy: Default::default(),
             auth: Default::default(),
             log: Default::default(),
@@ -119,6 +124,7 @@ impl Config {
     /// # Errors
     /// The message names the key, the value and the bound.
     pub(crate) fn validate(&self) -> Result<(), String> {
+        self.tls.validate()?;
         self.auth.validate()?;
         self.node.validate()?;
         self.background.validate()?;

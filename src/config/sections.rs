@@ -1,8 +1,10 @@
 //! The process's own sections.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use catalog::TenantId;
+use sql::postgres::Verifier;
 
 use crate::dialect::{Dialect, ListenAddr};
 
@@ -101,6 +103,31 @@ impl ListenConfig {
     }
 }
 
+/// The certificate of the listeners. With one, all of them speak TLS and nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TlsConfig {
+    /// A PEM file: the node's certificate, behind it those that signed it. Empty: no TLS. It is read again when it changes.
+    pub(crate) certificate: PathBuf,
+    /// A PEM file: the key of the first of them, not encrypted.
+    pub(crate) key: PathBuf,
+}
+
+impl TlsConfig {
+    /// Whether there is a certificate.
+    pub(crate) fn is_on(&self) -> bool {
+        !self.certificate.as_os_str().is_empty()
+    }
+
+    pub(super) fn validate(&self) -> Result<(), String> {
+        match (self.is_on(), self.key.as_os_str().is_empty()) {
+            (true, true) => Err("tls.certificate is set, but tls.key is not: both are needed".to_owned()),
+            (false, false) => Err("tls.key is set, but tls.certificate is not: both are needed".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Tenants.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -125,6 +152,12 @@ pub(crate) struct TokenConfig {
     pub(crate) sha256: String,
     /// The tenants it may act for; `"*"` for all.
     pub(crate) tenants: Vec<String>,
+    /// The user of Postgres whose password it is; `scram` is what is known of the password then, so that it need not travel.
+    #[serde(default)]
+    pub(crate) user: Option<String>,
+    /// The token's verifier for SCRAM-SHA-256, as Postgres stores it; `telelake token` makes it.
+    #[serde(default)]
+    pub(crate) scram: Option<String>,
 }
 
 impl TokenConfig {
@@ -140,9 +173,32 @@ impl TokenConfig {
         }
         Some(digest)
     }
+
+    /// The user of Postgres and what is known of the password, if the token has them.
+    pub(crate) fn login(&self) -> Option<(&str, Verifier)> {
+        Some((self.user.as_deref()?, self.scram.as_deref()?.parse().ok()?))
+    }
+
+    fn validate_login(&self, others: &[Self]) -> Result<(), String> {
+        match (&self.user, &self.scram) {
+            (None, None) => Ok(()),
+            (Some(_), None) => Err("user is set, but scram is not: both are needed".to_owned()),
+            (None, Some(_)) => Err("scram is set, but user is not: both are needed".to_owned()),
+            (Some(user), Some(_)) if user.is_empty() => Err("user is empty".to_owned()),
+            (Some(user), Some(_)) if others.iter().any(|other| other.user.as_ref() == Some(user)) => {
+                Err(format!("user is {user:?}, as that of a token before it is"))
+            }
+            (Some(_), Some(scram)) => scram.parse::<Verifier>().map(drop).map_err(|e| format!("scram: {e}")),
+        }
+    }
 }
 
 impl AuthConfig {
+    /// Whether a client of Postgres may be asked for a token as it is: not if all of them have verifiers.
+    pub(crate) fn tokens_travel(&self) -> bool {
+        self.tokens.iter().any(|token| token.scram.is_none())
+    }
+
     pub(super) fn validate(&self) -> Result<(), String> {
         for (i, token) in self.tokens.iter().enumerate() {
             if token.digest().is_none() {
@@ -154,6 +210,7 @@ impl AuthConfig {
             if token.tenants.is_empty() {
                 return Err(format!("auth.tokens[{i}].tenants is empty, must name at least one tenant, or \"*\""));
             }
+            token.validate_login(&self.tokens[..i]).map_err(|e| format!("auth.tokens[{i}].{e}"))?;
             for tenant in token.tenants.iter().filter(|t| *t != "*") {
                 TenantId::parse(tenant).map_err(|e| format!("auth.tokens[{i}].tenants: {e}"))?;
             }
@@ -195,7 +252,8 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct NodeConfig {
-    /// Threads that run queries; 0 takes one per core. Receivers have threads of their own, so that a query cannot starve them.
+    /// Threads that run queries, and as many more, of lower priority, for what turns out to be long; 0 takes one per core. Receivers have threads
+    /// of their own, so that a query cannot starve them.
     pub(crate) query_threads: usize,
     /// Connections per listener; further ones wait in the system's queue.
     pub(crate) connections_max: usize,

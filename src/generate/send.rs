@@ -92,10 +92,7 @@ impl Sender {
             Protocol::Grpc => Wire::Grpc(Endpoint::from_shared(endpoint).map_err(|e| format!("--endpoint: {e}"))?.connect_lazy()),
             Protocol::Http => {
                 let uri: Uri = endpoint.parse().map_err(|e| format!("--endpoint: {e}"))?;
-                if uri.scheme_str() != Some("http") {
-                    return Err(format!("--endpoint is {endpoint:?}, must begin with http://"));
-                }
-                Wire::Http(Box::new(HttpClient::new()))
+                Wire::Http(Box::new(HttpClient::of(&uri).map_err(|e| format!("--endpoint: {e}"))?))
             }
         };
         Ok(Self { target, wire })

@@ -74,7 +74,8 @@ impl Target {
         for (name, value) in tenant.into_iter().chain(token) {
             headers.insert(name, HeaderValue::from_str(&value).map_err(|e| Failure::usage(format!("{value:?}: {e}")))?);
         }
-        Ok(Self::Server(Box::new(Server { client: HttpClient::new(), uri, headers, retry_max })))
+        let client = HttpClient::of(&uri).map_err(|e| Failure::usage(format!("--server: {e}")))?;
+        Ok(Self::Server(Box::new(Server { client, uri, headers, retry_max })))
     }
 
     /// The folder of `config`, which no node may run on.

@@ -5,7 +5,7 @@
 | F-60 | patterns that explode | `test_values_that_explode`; RE2's limits in LogQL `query/logql`, of PromQL `query/promql` |
 | F-61 | everything of everybody | `test_limits_have_names` (series, files, bytes, rows); PromQL and LogQL: `test_prometheus.py`, `test_loki.py` |
 | F-62 | steps and ranges of centuries | `test_other_languages_keep_their_limits` |
-| F-63 | hogs of memory and time | `test_hogs_fail_alone`, `test_values_that_explode`, `test_memory_and_spills`; the ratio: `hogs.py` |
+| F-63 | hogs of memory and time | `test_hogs_fail_alone`, `test_long_queries_have_threads_of_lower_priority`, `test_values_that_explode`, `test_memory_and_spills`; the ratio: `hogs.py` |
 | F-64 | the client goes away | `test_flight.py`, `test_postgres.py::test_a_client_that_goes_away_ends_its_query`, `sql/tests/http.rs::queries_end_when_cancelled_or_dropped` |
 | F-65 | depth | `test_shapes`; `sql/src/statement.rs::size_and_shape_are_bounded`; fuzz `sql_guard` |
 | F-66 | slow and many connections | `test_postgres_floods`, `test_strangers_on_the_postgres_port` |
@@ -370,6 +370,32 @@ def test_hogs_fail_alone(tmp_path):
         print(f"{answers} small questions, {len(told)} hogs")
         assert all(isinstance(one, str) and ("memory_bytes_max" in one or "timeout" in one) for one in told), [str(t)[:200] for t in told]
         assert node.rss_bytes() < 1500 * MIB
+
+
+def test_long_queries_have_threads_of_lower_priority(tmp_path):
+    """What is long does its work on threads that the system takes the core from, whatever makes it long."""
+    def worked():
+        """Of each thread of queries: its name, how nice it is, and seconds of processor time."""
+        for thread in os.listdir(f"/proc/{node.process.pid}/task"):
+            with open(f"/proc/{node.process.pid}/task/{thread}/stat") as stat:
+                name, fields = stat.read().split("(", 1)[1].rsplit(") ", 1)
+            fields = fields.split()
+            if name.startswith("query"):
+                yield name, int(fields[16]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def seconds(name):
+        return sum(time for of, _, time in worked() if of == name)
+
+    with limited(tmp_path, query__limits__memory_bytes_max=64 * MIB) as node:
+        nice = {(name, value) for name, value, _ in worked()}
+        assert nice == {("query", os.nice(0)), ("query-long", min(os.nice(0) + 5, 19))}
+        for text in HOGS:
+            long, before = node.metric("telelake_queries_long_total"), {name: seconds(name) for name in ("query", "query-long")}
+            told = over_http(node, text, timeout="3s")
+            prompt, rest = (seconds(name) - before[name] for name in ("query", "query-long"))
+            print(f"{text}: {prompt:.2f} s prompt, {rest:.2f} s long: {told}")
+            assert node.metric("telelake_queries_long_total") == long + 1, text
+            assert rest > prompt, text
 
 
 def test_tenants_have_walls(shop, tmp_path):

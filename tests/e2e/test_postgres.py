@@ -56,7 +56,7 @@ def connect(node, **options):
     return psycopg.connect(host="127.0.0.1", port=node.ports["postgres"], **options)
 
 
-def psql(node, *commands, database="telelake", **environment):
+def psql(node, *commands, database="telelake", host="127.0.0.1", **environment):
     folder = os.environ.get("TELELAKE_PSQL_DIR")
     program = f"{folder}/bin/psql" if folder else shutil.which("psql")
     if not program:
@@ -64,7 +64,7 @@ def psql(node, *commands, database="telelake", **environment):
     if folder:
         # Debian's name is a wrapper for several versions; the libraries lie beside it.
         environment["LD_LIBRARY_PATH"] = f"{folder}/lib/{os.uname().machine}-linux-gnu"
-    command = [program, "-X", "-h", "127.0.0.1", "-p", str(node.ports["postgres"]), "-U", "grafana", "-d", database, "-v", "ON_ERROR_STOP=1"]
+    command = [program, "-X", "-h", host, "-p", str(node.ports["postgres"]), "-U", "grafana", "-d", database, "-v", "ON_ERROR_STOP=1"]
     for one in commands:
         command += ["-c", one]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
@@ -82,8 +82,58 @@ def test_psql_describes(shop):
     schemas = psql(shop, r"\dn")
     assert "public" in schemas and "system" in schemas, schemas
     assert "telelake" in psql(shop, r"\conninfo")
-    for command in [r"\dv", r"\di", r"\dx", r"\ds", r"\db", r"\dt *.*"]:
-        psql(shop, command)
+    described = psql(shop, r"\d+ logs")
+    assert "timestamp with time zone" in described and "Storage" in described, described
+    assert "Size" in psql(shop, r"\dt+") and "Size" in psql(shop, r"\l+") and "Access privileges" in psql(shop, r"\dn+")
+    assert "grafana" in psql(shop, r"\du") and "public | logs" in psql(shop, r"\dp")
+    assert 'View "information_schema.tables"' in psql(shop, r"\d information_schema.tables")
+
+
+# Every command of psql 15 that asks the server, most of them about things that there are none of.
+COMMANDS = r"""
+\d|\d+ logs|\dS|\dt|\dt+|\dt *.*|\dtS|\dti public.*|\dtv+ public.*|\dv|\dv+|\dm|\dE|\di|\di+|\ds|\dn|\dn+|\dn user|\l|\l+|\du|\du+|\dg|\dg+ *
+\dp|\z|\dp user.*|\df|\df+|\df pg_catalog.version|\dfS|\dT|\dT+|\dTS|\da|\dA|\dAc|\dAf|\dAo|\dAp|\db|\db+|\dc|\dc+|\dC|\dd|\dD|\ddp|\des|\deu|\dew|\det
+\dF|\dFd|\dFp|\dFt|\dl|\dL|\dL+|\do|\do pg_catalog.=|\dO|\dP|\drds|\dRp|\dRs|\dx|\dX|\dy|\dconfig|\dconfig *time*|\sf now|\d pg_catalog.pg_class|\d lo*|\conninfo|\encoding
+"""
+
+
+@pytest.mark.parametrize("command", COMMANDS.strip().replace("\n", "|").split("|"))
+def test_psql_commands_are_answered(shop, command):
+    psql(shop, command)
+
+
+# What psql 15 asks when somebody presses the tabulator behind `SELECT * FROM us`, `\d lo`, `SET st`, `GRANT SELECT ON` and their like.
+COMPLETED = {
+    "SELECT * FROM lo": ("SELECT pg_catalog.quote_ident(c.relname), NULL::pg_catalog.text FROM pg_catalog.pg_class c WHERE c.relkind IN ('r', 'S', 'v', "
+                         "'m', 'f', 'p') AND (pg_catalog.quote_ident(c.relname)) LIKE 'lo%' AND pg_catalog.pg_table_is_visible(c.oid) AND c.relnamespace <> "
+                         "(SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'pg_catalog') UNION ALL SELECT NULL::pg_catalog.text, "
+                         "pg_catalog.quote_ident(n.nspname) || '.' FROM pg_catalog.pg_namespace n WHERE (pg_catalog.quote_ident(n.nspname) || '.') LIKE 'lo%' "
+                         "AND n.nspname NOT LIKE E'pg\\\\_%' LIMIT 1000", "logs"),
+    "SELECT * FROM user.": ("SELECT pg_catalog.quote_ident(c.relname), pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_class c, pg_catalog.pg_namespace n "
+                            "WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'v') AND (pg_catalog.quote_ident(c.relname)) LIKE '%' AND n.nspname = 'public'",
+                            "logs"),
+    "SELECT bo": ("SELECT pg_catalog.quote_ident(a.attname), NULL::pg_catalog.text FROM pg_catalog.pg_attribute a, pg_catalog.pg_class c WHERE c.oid = a.attrelid "
+                  "AND a.attnum > 0 AND NOT a.attisdropped AND (pg_catalog.quote_ident(a.attname)) LIKE 'bo%' AND (c.relname) = 'logs' AND "
+                  "pg_catalog.pg_table_is_visible(c.oid) LIMIT 1000", "body"),
+    "SET st": ("SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings WHERE context IN ('user', 'superuser') AND pg_catalog.lower(name) LIKE "
+               "pg_catalog.lower('statement%') LIMIT 1000", "statement_timeout"),
+    r"\c te": ("SELECT pg_catalog.quote_ident(datname) FROM pg_catalog.pg_database WHERE (pg_catalog.quote_ident(datname)) LIKE 'te%' LIMIT 1000", "telelake"),
+    r"\dn u": ("SELECT pg_catalog.quote_ident(n.nspname), NULL::pg_catalog.text FROM pg_catalog.pg_namespace n WHERE (pg_catalog.quote_ident(n.nspname)) LIKE "
+               "'us%' LIMIT 1000", "usage"),
+    r"\du g": ("SELECT pg_catalog.quote_ident(rolname) FROM pg_catalog.pg_roles WHERE (pg_catalog.quote_ident(rolname)) LIKE 'gr%' LIMIT 1000", "grafana"),
+    r"\dT t": ("SELECT pg_catalog.format_type(t.oid, NULL), NULL::pg_catalog.text FROM pg_catalog.pg_type t WHERE (t.typrelid = 0 OR (SELECT c.relkind = 'c' FROM "
+               "pg_catalog.pg_class c WHERE c.oid = t.typrelid)) AND t.typname !~ '^_' AND (pg_catalog.format_type(t.oid, NULL)) LIKE 'dat%' AND "
+               "pg_catalog.pg_type_is_visible(t.oid) LIMIT 1000", "date"),
+    r"\df ve": ("SELECT pg_catalog.quote_ident(p.proname), NULL::pg_catalog.text FROM pg_catalog.pg_proc p WHERE p.prokind IN ('f', 'w') AND "
+                "(pg_catalog.quote_ident(p.proname)) LIKE 'versi%' AND pg_catalog.pg_function_is_visible(p.oid) LIMIT 1000", "version"),
+}
+
+
+@pytest.mark.parametrize("typed", COMPLETED)
+def test_psql_completes(shop, typed):
+    asked, expected = COMPLETED[typed]
+    with connect(shop) as connection:
+        assert expected in [row[0] for row in connection.execute(asked).fetchall()]
 
 
 def test_psql_selects(shop):

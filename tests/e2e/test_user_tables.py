@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from node import BIN, HttpError, Node, NodeDied, http
+from test_postgres import psql
 
 ROWS = 1_000_000
 
@@ -156,6 +157,58 @@ def test_dropped_over_every_protocol(node):
     assert names(node) == ["d"]
     ingest(node, "a", some(7, 1))
     assert numbers(node, "a") == [7], "a new one, not the old one"
+
+
+def test_catalogs_list_them(node, jvm):
+    """What psql, DBeaver, Metabase and Grafana ask the catalog; of this tenant, and as long as the table is there."""
+    def session(tenant):
+        return psycopg.connect(host="127.0.0.1", port=node.ports["postgres"], dbname=tenant, autocommit=True)
+
+    def listed(connection):
+        return [row[0] for row in connection.execute("select table_name from information_schema.tables where table_schema = 'user' order by 1")]
+
+    with session("team-a") as a, session("team-b") as b:
+        assert listed(a) == []
+        ingest(node, "owners", some(0, 2), tenant="team-a")
+        ingest(node, "other", some(0, 2), tenant="team-b")
+        assert listed(a) == ["owners"] and listed(b) == ["other"], "in sessions that were there before"
+        columns = "select column_name, data_type, ordinal_position from information_schema.columns where table_schema = 'user' order by 3"
+        assert a.execute(columns).fetchall() == [("n", "bigint", 1), ("team", "text", 2)]
+        in_catalog = """select n.nspname, c.relname, c.relkind, a.attname, t.typname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+            join pg_attribute a on a.attrelid = c.oid join pg_type t on t.oid = a.atttypid where n.nspname = 'user' order by a.attnum"""
+        assert a.execute(in_catalog).fetchall() == [("user", "owners", "r", "n", "int8"), ("user", "owners", "r", "team", "text")]
+        assert a.execute("select tablename from pg_tables where schemaname = 'user'").fetchall() == [("owners",)]
+        (oid,) = a.execute("select 'user.owners'::regclass::oid").fetchone()
+        ingest(node, "a_new_one", some(0, 1), tenant="team-a")
+        assert a.execute("select 'user.owners'::regclass::oid").fetchone() == (oid,), "whatever else comes"
+        assert listed(a) == ["a_new_one", "owners"] and listed(b) == ["other"]
+        # Grafana's builder.
+        quoted = "SELECT quote_ident(column_name) AS \"column\", data_type AS \"type\" FROM information_schema.columns WHERE quote_ident(table_name) = 'owners'"
+        assert [row[0] for row in a.execute(quoted)] == ["n", "team"]
+        assert "user | owners" in psql(node, r"\dt user.*", database="team-a")
+        described = psql(node, r"\d user.owners", database="team-a")
+        assert 'Table "user.owners"' in described and "bigint" in described, described
+        assert 'Table "user.owners"' in psql(node, r"\d+ user.owners", database="team-a")
+        node.sql("drop table user.owners", "team-a")
+        assert listed(a) == ["a_new_one"] and a.execute("select count(*) from pg_class where relname = 'owners'").fetchone() == (0,)
+    manager, properties = jvm
+    options = properties()
+    options.put("user", "dbeaver")
+    connection = manager.getConnection(f"jdbc:postgresql://127.0.0.1:{node.ports['postgres']}/team-b", options)
+    about = connection.getMetaData()
+    tables, found = about.getTables(None, "user", "%", None), []
+    while tables.next():
+        found.append((tables.getString("TABLE_NAME"), tables.getString("TABLE_TYPE")))
+    assert found == [("other", "TABLE")]
+    columns, found = about.getColumns(None, "user", "other", "%"), []
+    while columns.next():
+        found.append((columns.getString("COLUMN_NAME"), columns.getString("TYPE_NAME")))
+    assert found == [("n", "int8"), ("team", "text")]
+    connection.close()
+    with connect(node, "team-b") as connection:
+        objects = connection.adbc_get_objects(depth="columns", db_schema_filter="user").read_all().to_pylist()
+    tables = [table for catalog in objects for schema in catalog["catalog_db_schemas"] for table in schema["db_schema_tables"]]
+    assert [(table["table_name"], [c["column_name"] for c in table["table_columns"]]) for table in tables] == [("other", ["n", "team"])]
 
 
 def test_tenants_have_their_own(node):

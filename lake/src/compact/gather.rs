@@ -10,6 +10,8 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Int32Type};
 use arrow::error::ArrowError;
 
+use crate::blank::{blank, is_blank};
+
 /// Rows `start..end` of batch `source`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Segment {
@@ -26,6 +28,9 @@ pub(crate) fn gather(batches: &[RecordBatch], segments: &[Segment]) -> Result<Re
     let rows = segments.iter().map(|s| s.end - s.start).sum();
     let columns = (0..schema.fields().len()).map(|column| {
         let arrays: Vec<&ArrayRef> = batches.iter().map(|batch| batch.column(column)).collect();
+        if arrays.iter().all(|array| is_blank(array)) {
+            return blank(schema.field(column), rows);
+        }
         match schema.field(column).data_type() {
             DataType::Dictionary(key, value) if **key == DataType::Int32 && **value == DataType::Utf8 => {
                 gather_dictionary(&arrays, segments, rows)

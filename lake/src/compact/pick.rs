@@ -124,14 +124,22 @@ impl Picker<'_> {
         }
     }
 
-    /// Whether it is time to rewrite a day for its young files: at once when it has no level 2 yet, else when they are many or old.
+    /// Whether it is time to rewrite a day for its young files: when they are many, measured by the day, or old. As long as more of them come, only when
+    /// they are as many as all that is there: whoever brings a past day in would have it rewritten for each tenth that is added.
     fn is_ripe_for_day(&self, whole: &[Arc<FileEntry>], young: &[Arc<FileEntry>]) -> bool {
         let bytes = |files: &[Arc<FileEntry>]| files.iter().map(|file| file.bytes).sum::<u64>();
         let oldest = young.iter().map(|file| minted_at(file.id)).min().unwrap_or(Timestamp::MIN);
-        self.mode == Mode::Force
-            || whole.is_empty()
-            || bytes(young).saturating_mul(LATE_SHARE) >= bytes(whole)
-            || self.now > oldest.saturating_add(self.config.day_delay)
+        let is_much = match self.has_settled(young) {
+            true => whole.is_empty() || bytes(young).saturating_mul(LATE_SHARE) >= bytes(whole),
+            false => bytes(young) >= bytes(whole).max(self.config.file_bytes_max),
+        };
+        self.mode == Mode::Force || is_much || self.now > oldest.saturating_add(self.config.day_delay)
+    }
+
+    /// Whether the newest of `files` has been there for a while. A late flush is rarely alone: one waits for the others.
+    fn has_settled(&self, files: &[Arc<FileEntry>]) -> bool {
+        let newest = files.iter().map(|file| minted_at(file.id)).max();
+        newest.is_some_and(|newest| self.now > newest.saturating_add(self.config.slice_delay))
     }
 
     fn pick_slice(
@@ -146,14 +154,15 @@ impl Picker<'_> {
         let (done, fresh) = files.split_at(levels_1);
         let fresh_bytes: u64 = fresh.iter().map(|file| file.bytes).sum();
         let crowded = fresh.len() > self.config.l0_files_max || (fresh.len() > 1 && fresh_bytes >= self.config.l0_bytes_max);
-        // A late flush is rarely alone: wait for the others.
-        let settled = fresh.last().is_some_and(|file| self.now > minted_at(file.id).saturating_add(self.config.slice_delay));
+        let settled = self.mode == Mode::Force || self.has_settled(fresh);
         let due = match (closed, done.len(), fresh.len()) {
             (false, ..) => crowded,
             (true, 0 | 1, 0) => false,
-            (true, _, 0) | (true, 0, _) => true,
-            (true, ..) => crowded || settled || self.mode == Mode::Force,
+            (true, _, 0) => true,
+            (true, ..) => crowded || settled,
         };
+        // While rows still come, files of level 1 join in by their size, else each would be written again for every dozen of new ones.
+        let all_join = closed && (settled || fresh.is_empty());
         if !due {
             return None;
         }
@@ -163,7 +172,7 @@ impl Picker<'_> {
         }
         let mut first = levels_1;
         let mut bytes = fresh_bytes;
-        while first > 0 && files.len() - first < inputs_max && (closed || files[first - 1].bytes <= bytes) {
+        while first > 0 && files.len() - first < inputs_max && (all_join || files[first - 1].bytes <= bytes) {
             first -= 1;
             bytes = bytes.saturating_add(files[first].bytes);
         }

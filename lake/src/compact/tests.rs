@@ -278,6 +278,8 @@ mod picking {
         check(&[(L0, Some(0), 1, 300 << 20); 2], 1, Mode::Due, &[(L1, Some(0), 2)]).await; // open, large
         check(&[l0(0, 1); 100], 1, Mode::Due, &[(L1, Some(0), 64)]).await; // the oldest first
         check(&[l0(0, 1)], 3, Mode::Due, &[(L1, Some(0), 1)]).await; // closed
+        check(&[l0(0, 3)], 3, Mode::Due, &[]).await; // closed, but its rows only just came
+        check(&[l0(0, 3); 13], 3, Mode::Due, &[(L1, Some(0), 13)]).await; // too many to wait
         check(&[l0(0, 1), (L1, Some(0), 1, 100)], 3, Mode::Due, &[(L1, Some(0), 2)]).await; // closed, late rows settled
         check(&[l0(0, 3), (L1, Some(0), 1, 100)], 3, Mode::Due, &[]).await; // late rows wait for more
         check(&[(L1, Some(0), 1, 100)], 3, Mode::Due, &[]).await; // done
@@ -287,6 +289,9 @@ mod picking {
         check(&[(L2, None, 31, 9_000), l0(3, 40)], 41, Mode::Due, &[(L1, Some(3), 1)]).await; // little came late: its slice only
         check(&[(L2, None, 31, 9_000), l0(3, 40)], 47, Mode::Due, &[(L2, None, 2)]).await; // and the day in the end
         check(&[(L2, None, 31, 900), l0(3, 40)], 41, Mode::Due, &[(L2, None, 2)]).await; // much came late
+        check(&[l0(0, 40), l0(3, 40)], 40, Mode::Due, &[]).await; // a past day is being brought in
+        check(&[(L0, Some(3), 40, 600 << 20)], 40, Mode::Due, &[(L2, None, 1)]).await; // and is large already
+        check(&[(L2, None, 31, 900), l0(3, 40)], 40, Mode::Due, &[]).await; // more may come
         check(&[l0(0, 1), l0(1, 1)], 1, Mode::Force, &[(L2, None, 2)]).await;
         check(&[(L2, None, 1, 9)], 1, Mode::Force, &[]).await;
         check(&[l0(0, 1); 100], 1, Mode::Force, &[(L1, Some(0), 64)]).await; // too many for one merge: in steps
@@ -298,5 +303,9 @@ mod picking {
         let mut files = vec![(L1, Some(0), 1, 10_000), (L1, Some(0), 1, 1_000)];
         files.extend([(L0, Some(0), 1, 100); 13]);
         check(&files, 1, Mode::Due, &[(L1, Some(0), 14)]).await;
+        // The slice is closed, and rows still come.
+        let late: Vec<_> = files.iter().map(|(level, slice, _, bytes)| (*level, *slice, 3, *bytes)).collect();
+        check(&late, 3, Mode::Due, &[(L1, Some(0), 14)]).await;
+        check(&files, 3, Mode::Due, &[(L1, Some(0), 15)]).await;
     }
 }

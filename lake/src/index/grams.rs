@@ -67,10 +67,24 @@ fn gram_of(value: u16) -> u32 {
     digit(12) | digit(8) << 8 | digit(4) << 16 | digit(0) << 24
 }
 
+/// Words of both bitmaps of a block that is open: the hashed bits, and from [`DIGITS_AT`] on those of digits. A power of two, so that no index is out of bounds.
+const OPEN_WORDS: usize = (2 << LOG2_BITS_MAX) / 64;
+/// The first bit of digits.
+const DIGITS_AT: usize = 1 << LOG2_BITS_MAX;
+/// A byte in lower case, and 256 times its value of [`DIGITS`].
+const BYTES: [u16; 256] = {
+    let mut bytes = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        bytes[at] = (at as u8).to_ascii_lowercase() as u16 | (DIGITS[at] as u16) << 8;
+        at += 1;
+    }
+    bytes
+};
+
 /// Collects the grams of a file block by block.
 #[derive(Debug, Default)]
 pub(super) struct GramBuilder {
-    digits: Vec<u64>,
     bits: Vec<u64>,
     blocks: u32,
     out: Vec<u8>,
@@ -78,24 +92,29 @@ pub(super) struct GramBuilder {
 }
 
 impl GramBuilder {
-    /// Adds a line to the current block.
+    /// Adds a line to the current block. Says what [`each_gram`] says without a branch: where ids begin and end in a line is what no processor guesses.
     pub(super) fn add(&mut self, line: &[u8]) {
         self.open();
-        let Self { digits, bits, .. } = self;
-        each_gram(
-            line,
-            |value| digits[usize::from(value) / 64] |= 1 << (value % 64),
-            |gram| {
-                let bit = bit_of(gram);
-                bits[bit / 64] |= 1 << (bit % 64);
-            },
-        );
+        let Ok(bits) = <&mut [u64; OPEN_WORDS]>::try_from(self.bits.as_mut_slice()) else { return };
+        let (mut gram, mut value, mut others) = (0_u32, 0_u16, 0xf_u8);
+        for (at, byte) in line.iter().enumerate() {
+            let byte = BYTES[usize::from(*byte)];
+            gram = (gram >> 8) | (u32::from(byte) << 24);
+            value = (value << 4) | (byte >> 8 & 15);
+            // One bit for each of the last four bytes: set when it is no digit.
+            others = others << 1 | (byte >> 12) as u8;
+            if at < 3 {
+                continue;
+            }
+            let is_digits = usize::from(others & 0xf == 0).wrapping_neg();
+            let bit = (is_digits & (DIGITS_AT | usize::from(value))) | (!is_digits & bit_of(gram));
+            bits[bit / 64 % OPEN_WORDS] |= 1 << (bit % 64);
+        }
     }
 
     fn open(&mut self) {
         if self.bits.is_empty() {
-            self.bits = vec![0; (1 << LOG2_BITS_MAX) / 64];
-            self.digits = vec![0; DIGITS_BYTES / 8];
+            self.bits = vec![0; OPEN_WORDS];
         }
         self.is_open = true;
     }
@@ -104,18 +123,20 @@ impl GramBuilder {
     pub(super) fn end_block(&mut self) {
         self.open();
         let ones = |bits: &[u64]| bits.iter().map(|w| w.count_ones() as usize).sum::<usize>();
-        if ones(&self.digits) >= DIGITS_MIN {
+        let (hashed, rest) = self.bits.split_at_mut(DIGITS_AT / 64);
+        let digits = &rest[..DIGITS_BYTES / 8];
+        if ones(digits) >= DIGITS_MIN {
             self.out.push(1);
-            self.digits.iter().for_each(|word| self.out.extend_from_slice(&word.to_le_bytes()));
+            digits.iter().for_each(|word| self.out.extend_from_slice(&word.to_le_bytes()));
         } else {
             self.out.push(0);
-            let set = |value: &u16| self.digits[usize::from(*value) / 64] & (1 << (value % 64)) != 0;
+            let set = |value: &u16| digits[usize::from(*value) / 64] & (1 << (value % 64)) != 0;
             for bit in (0..=u16::MAX).filter(set).map(|value| bit_of(gram_of(value))) {
-                self.bits[bit / 64] |= 1 << (bit % 64);
+                hashed[bit / 64] |= 1 << (bit % 64);
             }
         }
         let mut log2 = LOG2_BITS_MAX;
-        let mut bits = self.bits.clone();
+        let mut bits = hashed.to_vec();
         while log2 > LOG2_BITS_MIN && ones(&bits) * SPARSE <= 1 << (log2 - 1) {
             let half = bits.len() / 2;
             let (low, high) = bits.split_at_mut(half);
@@ -126,7 +147,6 @@ impl GramBuilder {
         self.out.push(log2 as u8);
         bits.iter().for_each(|word| self.out.extend_from_slice(&word.to_le_bytes()));
         self.bits.fill(0);
-        self.digits.fill(0);
         self.blocks += 1;
         self.is_open = false;
     }

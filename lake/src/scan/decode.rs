@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, MapArray, RecordBatch, RecordBatchOptions, StructArray, new_empty_array, new_null_array};
-use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use catalog::{Table, schema};
 
+use crate::blank::blank;
 use crate::cache::Footer;
 use crate::coding::{HistogramDecoder, values_of};
 use crate::error::{Error, Result};
@@ -120,18 +120,6 @@ impl Projection {
             });
         }
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &RecordBatchOptions::new().with_row_count(Some(n)))
-    }
-}
-
-/// A column of nulls, or of empty maps.
-fn blank(field: &Field, rows: usize) -> Result<ArrayRef, ArrowError> {
-    match field.data_type() {
-        DataType::Map(entries, is_sorted) => {
-            let none = StructArray::from(new_empty_array(entries.data_type()).to_data());
-            let offsets = OffsetBuffer::new_zeroed(rows);
-            Ok(Arc::new(MapArray::try_new(Arc::clone(entries), offsets, none, None, *is_sorted)?))
-        }
-        data_type => Ok(new_null_array(data_type, rows)),
     }
 }
 

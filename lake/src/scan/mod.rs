@@ -61,12 +61,28 @@ pub struct ScanSpec {
     pub keys: Option<Arc<[String]>>,
     /// Only this row group; `None`: all that may match.
     pub row_group: Option<usize>,
+    /// Of the row groups that statistics leave, only this part.
+    pub part: Part,
     /// Only these rows, counted from the first of the row group, or of the file if there is none; `None`: all that may match.
     pub rows: Option<Arc<RoaringBitmap>>,
     /// Most rows of a batch.
     pub batch_rows: usize,
     /// Counts what was read and what was skipped; share one over the files of a query.
     pub metrics: Arc<ScanMetrics>,
+}
+
+/// Every `of`-th row group from the `at`-th on. The parts `0..of` of a file together are the file, and no two have a row in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Which part; below `of`.
+    pub at: usize,
+    /// How many there are; at least 1.
+    pub of: usize,
+}
+
+impl Part {
+    /// All of a file.
+    pub const WHOLE: Self = Self { at: 0, of: 1 };
 }
 
 impl ScanSpec {
@@ -79,6 +95,7 @@ impl ScanSpec {
             texts: None,
             keys: None,
             row_group: None,
+            part: Part::WHOLE,
             rows: None,
             batch_rows: BATCH_ROWS,
             metrics: Arc::default(),

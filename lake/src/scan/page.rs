@@ -13,9 +13,9 @@ use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::ParquetMetaData;
 use roaring::RoaringBitmap;
 
-use super::ScanSpec;
 use super::metrics::ScanMetrics;
 use super::prune::{Bounds, Value};
+use super::{Part, ScanSpec};
 use crate::cache::Footer;
 use crate::index::{BLOCK_ROWS, GramFilters, IndexReader, id_hash};
 use crate::predicate::{ColumnTest, Scalar, Test};
@@ -119,11 +119,22 @@ pub(super) fn left(
             ScanMetrics::add(counter, n);
         }
     };
-    counts(&metrics.row_groups, asked);
     for (test, bounds) in &ordered {
         prune_row_groups(footer, test, bounds, &mut kept);
     }
-    counts(&metrics.row_groups_pruned, asked - kept.len());
+    let (left, part) = (kept.len(), spec.part);
+    if part != Part::WHOLE {
+        let mut turn = 0;
+        kept.retain(|_| {
+            turn += 1;
+            (turn - 1) % part.of == part.at
+        });
+    }
+    // Of those ruled out each part counts its share, so that the parts of a file together count every row group once.
+    let ruled_out = asked - left;
+    let ruled_out = ruled_out / part.of + usize::from(part.at < ruled_out % part.of);
+    counts(&metrics.row_groups, kept.len() + ruled_out);
+    counts(&metrics.row_groups_pruned, ruled_out);
     let starts = row_group_starts(metadata);
     let mut rows: Vec<Range<usize>> = kept.iter().map(|rg| starts[*rg]..starts[*rg + 1]).collect();
     if !chained {

@@ -11,6 +11,7 @@ use futures::StreamExt;
 use object_store::ObjectStore;
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::RowSelection;
 use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 
 use super::decode::Projection;
@@ -22,6 +23,8 @@ use crate::lake::BatchStream;
 
 /// Decoded columns of a row group that are kept between a test of its rows and their delivery; beyond it they are decoded again.
 const TESTED_BYTES_MAX: usize = 32 << 20;
+/// Least rows of a batch of rows that are tested.
+const TESTED_ROWS_MIN: usize = 256;
 
 /// A scan between two batches.
 struct Scan {
@@ -82,9 +85,11 @@ impl Scan {
 
     async fn open(&mut self) -> Result<()> {
         let (store, file, metrics) = (self.store.as_ref(), self.file.as_ref(), &self.spec.metrics);
-        ScanMetrics::add(&metrics.files, 1);
+        // The first part is the last one to have nothing to read.
+        let counted = usize::from(self.spec.part.at == 0);
+        ScanMetrics::add(&metrics.files, counted);
         if !super::file_may_match(file, &self.spec.predicate, self.spec.time) {
-            ScanMetrics::add(&metrics.files_pruned, 1);
+            ScanMetrics::add(&metrics.files_pruned, counted);
             return Ok(());
         }
         let tests = page::tests_of(file, &self.spec);
@@ -98,7 +103,7 @@ impl Scan {
         let chained = self.projection.is_chained();
         let plan = page::plan(file, &footer, index.as_deref(), &tests, chained, &self.spec);
         if plan.row_groups.is_empty() {
-            ScanMetrics::add(&metrics.files_pruned, 1);
+            ScanMetrics::add(&metrics.files_pruned, counted);
             return Ok(());
         }
         let is_blank = |name: &str| page::is_blank(file, &footer, index.as_deref(), &plan, name);
@@ -120,9 +125,13 @@ impl Scan {
             ScanMetrics::add(&metrics.bytes_read, bytes.iter().map(Bytes::len).sum());
             self.ahead = ranges.into_iter().zip(bytes).collect();
         }
+        let batch_rows = match (&plan.selection, &filter) {
+            (Some(selection), Some(_)) => tested_rows(selection, self.spec.batch_rows.max(1)),
+            _ => self.spec.batch_rows.max(1),
+        };
         let mut builder = ParquetPushDecoderBuilder::new_with_metadata(footer.reader.clone())
             .with_projection(mask)
-            .with_batch_size(self.spec.batch_rows.max(1))
+            .with_batch_size(batch_rows)
             .with_max_predicate_cache_size(TESTED_BYTES_MAX)
             .with_row_groups(plan.row_groups);
         if let Some(selection) = plan.selection {
@@ -135,6 +144,13 @@ impl Scan {
         self.decoder = Some((footer, decoder));
         Ok(())
     }
+}
+
+/// Rows of a batch where rows of `selection` are tested: a column that is tested and delivered is decoded batch by batch, whole ones, however few of their
+/// rows are selected. Of rows that are a short run in each of many streams, that would be nearly all of the file.
+fn tested_rows(selection: &RowSelection, most: usize) -> usize {
+    let runs = selection.iter().filter(|part| !part.skip).count();
+    (selection.row_count() / runs.max(1)).next_power_of_two().clamp(TESTED_ROWS_MIN.min(most), most)
 }
 
 /// The columns of `names` that the file has.

@@ -90,7 +90,7 @@ impl FileEncoder {
             // Readers of ours take the schema from the catalog; others see plain Parquet types.
             .with_skip_arrow_metadata(true);
         let schema = promoting.as_ref().map_or_else(|| stored(table), |promoting| Arc::clone(promoting.schema()));
-        let writer = PagedWriter::new(schema, options)?;
+        let writer = PagedWriter::new(schema, options, layout::packing(table, level))?;
         Ok(Self {
             table,
             writer,

@@ -11,12 +11,16 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::schema::types::ColumnPath;
+use zstd::zstd_safe::{CParameter, Strategy};
 
+use super::packing::Packing;
 use crate::index::BLOCK_ROWS;
 
 /// Bytes of a page of log bodies. A query often wants a short time of a stream, whose rows are few: it decodes whole pages. A quarter of the
 /// usual size costs 0.7 % of their bytes.
 const BODY_PAGE_BYTES: usize = 256 << 10;
+/// Rows of logs after which the writer looks whether a page is full: few, so that a page of bodies is not half as large again.
+const LOG_BATCH_ROWS: usize = 32;
 /// Rows of a page of spans. A trace by its id, and each trace that a search looks at, costs the decoding of a page of every column.
 const SPAN_PAGE_ROWS: usize = 8 << 10;
 /// Rows after which the writer looks whether a page is full.
@@ -72,7 +76,7 @@ pub(crate) fn properties<'p>(table: Table, level: Level, promoted: impl Iterator
         .set_max_row_group_row_count(Some(row_group_rows(table)))
         .set_data_page_row_count_limit(page_rows)
         .set_data_page_size_limit(page_bytes)
-        .set_write_batch_size(WRITE_BATCH_ROWS)
+        .set_write_batch_size(if table == Table::Logs { LOG_BATCH_ROWS } else { WRITE_BATCH_ROWS })
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_column_index_truncate_length(Some(64))
@@ -86,13 +90,38 @@ pub(crate) fn properties<'p>(table: Table, level: Level, promoted: impl Iterator
         // Few values by choice. Bounds would rule nothing out that the index does not.
         builder = builder.set_column_statistics_enabled(ColumnPath::new(vec![name.to_owned()]), EnabledStatistics::None);
     }
+    if let Some(packing) = packing(table, level) {
+        builder = builder.set_column_compression(packing.column, Compression::UNCOMPRESSED);
+    }
     builder.build()
+}
+
+/// How texts of log lines are compressed: they are nine tenths of the bytes of their table.
+///
+/// Measured over 500,000 lines of JSON, logfmt and text in pages of 256 KiB, sorted by stream, in bytes per line and CPU-s per million: the fast strategy 39.8 and
+/// 0.28, the double one 38.7 and 0.32 (level 3: 40.5 and 0.36), the greedy one 34.3 and 1.06 (level 9: 35.2 and 2.3).
+pub(super) fn packing(table: Table, level: Level) -> Option<Packing> {
+    let (number, parameters): (_, &[CParameter]) = match level {
+        Level::L0 => (1, &[CParameter::Strategy(Strategy::ZSTD_fast), CParameter::HashLog(14), CParameter::MinMatch(7)]),
+        Level::L1 => (3, &[CParameter::Strategy(Strategy::ZSTD_dfast), CParameter::HashLog(16), CParameter::MinMatch(6)]),
+        Level::L2 => (
+            5,
+            &[
+                CParameter::Strategy(Strategy::ZSTD_greedy),
+                CParameter::HashLog(18),
+                CParameter::SearchLog(5),
+                CParameter::MinMatch(6),
+            ],
+        ),
+    };
+    let column = ColumnPath::new(vec!["body".to_owned()]);
+    (table == Table::Logs).then_some(Packing { column, level: number, parameters })
 }
 
 fn zstd_level(table: Table, level: Level) -> ZstdLevel {
     let level = match (level, table) {
         (Level::L0, _) => 1,
-        (Level::L2, Table::Logs) => 9,
+        (Level::L2, Table::Logs) => 5,
         (Level::L1 | Level::L2, _) => 3,
     };
     ZstdLevel::try_new(level).expect("levels 1 to 22 exist")

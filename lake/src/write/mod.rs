@@ -12,6 +12,7 @@
 
 mod encode;
 mod layout;
+mod packing;
 mod paged;
 mod sort;
 mod time;
@@ -28,6 +29,7 @@ use futures::{Stream, StreamExt};
 use object_store::ObjectStore;
 
 pub(crate) use encode::trace_id_prefix;
+pub(crate) use packing::Packer;
 pub use user::UserWriter;
 
 use crate::error::{Error, Result};

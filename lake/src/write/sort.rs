@@ -5,15 +5,17 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{ArrowPrimitiveType, Int32Type, Int64Type};
 use arrow::error::ArrowError;
 use catalog::Table;
 use catalog::schema::{self, time_column};
 
 use super::time;
+use crate::blank::is_blank;
 use crate::compact::{Segment, gather};
 
 /// What rows are grouped by before time decides: the rank of the text column and the id, or the halves of a trace id.
@@ -41,7 +43,11 @@ pub(super) fn sorted(table: Table, batches: &[RecordBatch]) -> Result<RecordBatc
     let runs = runs(batches, order.values());
     match runs.len().saturating_mul(RUN_ROWS_MIN) <= order.len() {
         true => gather(batches, &runs),
-        false => take_record_batch(&whole(batches)?, &order),
+        false => {
+            let whole = whole(batches)?;
+            let take = |column: &ArrayRef| if is_blank(column) { Ok(Arc::clone(column)) } else { take(column, &order, None) };
+            RecordBatch::try_new(whole.schema(), whole.columns().iter().map(take).collect::<Result<_, _>>()?)
+        }
     }
 }
 

@@ -121,7 +121,7 @@ impl File {
             schema_version: SCHEMA_VERSION,
         };
         let options = ArrowWriterOptions::new().with_properties(properties());
-        let writer = PagedWriter::new(Arc::clone(schema), options).map_err(|e| encode_error(Table::User, e))?;
+        let writer = PagedWriter::new(Arc::clone(schema), options, None).map_err(|e| encode_error(Table::User, e))?;
         let upload = Upload::new(Arc::clone(store), entry.path());
         Ok(Self { entry, writer: Some(writer), upload, rows_in_group: 0 })
     }

@@ -28,8 +28,12 @@ use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUD
 const REMOVED: [&str; 3] = ["input_file_name", "file_row_index", "version"];
 
 /// Aggregates that people look for under another name as well.
-const ALIASES: [(&str, &[&str]); 2] =
-    [("approx_percentile_cont", &["approx_percentile"]), ("prom_histogram_quantile", &["histogram_quantile"])];
+const ALIASES: [(&str, &[&str]); 4] = [
+    ("approx_percentile_cont", &["approx_percentile"]),
+    ("prom_histogram_quantile", &["histogram_quantile"]),
+    ("prom_increase", &["increase"]),
+    ("prom_rate", &["rate"]),
+];
 
 fn aliased(function: Arc<AggregateUDF>) -> Arc<AggregateUDF> {
     match ALIASES.into_iter().find(|(name, _)| *name == function.name()) {

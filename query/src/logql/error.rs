@@ -6,7 +6,7 @@ use catalog::ErrorKind;
 use datafusion::common::DataFusionError;
 
 use crate::admission::Busy;
-use crate::engine::Session;
+use crate::engine::Workspace;
 use crate::run::Ended;
 
 /// `Result` of this module.
@@ -89,10 +89,10 @@ impl Error {
         }
     }
 
-    /// With the limit named that was hit in `session`'s memory.
-    pub(crate) fn explained(self, session: &Session) -> Self {
+    /// With the limit named that was hit in the memory of `workspace`.
+    pub(crate) fn explained(self, workspace: &Workspace) -> Self {
         match self {
-            Self::Query(error) => Self::Query(session.explain(error.into())),
+            Self::Query(error) => Self::Query(workspace.explain(error.into())),
             other => other,
         }
     }

@@ -17,7 +17,6 @@ use logql::ast::{Expr, LogExpr, Stage};
 use logql::labels::Category;
 use logql::metric::StepGrid;
 use logql::pipeline::{Hints, Line, Pipeline, label_literals};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::{Answer, Entry, Stats, Stream, Value};
 use super::config::LogqlConfig;
@@ -32,6 +31,7 @@ use super::rows::{Row, Runner, Stages, Tally};
 use super::runs::RunCache;
 use super::streams::{self, Interner, Streams};
 use crate::run::Ticket;
+use crate::threads;
 use crate::view::View;
 
 /// Loki's words.
@@ -268,13 +268,13 @@ impl Ready {
             let (mut batches, mut runner) = self.partition(work, partition)?;
             let mut sink = sink();
             let (each, ticket) = (each.clone(), work.ticket.clone());
-            tasks.push(AbortOnDropHandle::new(tokio::spawn(async move {
+            tasks.push(threads::spawn_part(async move {
                 while let Some(batch) = batches.next().await {
                     ticket.check()?;
                     each(&mut runner, &batch?, &mut sink)?;
                 }
                 Ok::<_, Error>((sink, runner.tally))
-            })));
+            }));
         }
         let (mut sinks, mut tally) = (Vec::with_capacity(tasks.len()), Tally::default());
         let mut done = stream::iter(tasks).buffered(self.partitions.max(1)).map_err(died);

@@ -48,12 +48,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::TenantId;
-use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::admission::Admission;
-use crate::engine::{Engine, Session};
+use crate::engine::{Engine, Workspace};
 use crate::run::{self, Ticket};
+use crate::threads::Threads;
 use crate::usage::note;
 use crate::view::View;
 use counts::FileCounts;
@@ -66,7 +66,7 @@ use runs::RunCache;
 pub struct LogqlEngine {
     engine: Arc<Engine>,
     config: LogqlConfig,
-    runtime: Handle,
+    threads: Threads,
     admission: Arc<Admission>,
     tails: Arc<Admission>,
     counts: Arc<FileCounts>,
@@ -75,12 +75,12 @@ pub struct LogqlEngine {
 }
 
 impl LogqlEngine {
-    /// LogQL over `engine`; requests are worked on by `runtime`, which should not be the one that serves them. From now on, SQL over the same
+    /// LogQL over `engine`; requests are worked on by `threads`, which should not be those that serve them. From now on, SQL over the same
     /// engine has the table function `logql`, with these settings.
     ///
     /// # Errors
     /// [`Error::Config`] when a setting is out of bounds.
-    pub fn new(engine: Arc<Engine>, config: LogqlConfig, runtime: Handle) -> Result<Arc<Self>> {
+    pub fn new(engine: Arc<Engine>, config: LogqlConfig, threads: impl Into<Threads>) -> Result<Arc<Self>> {
         config.validate()?;
         let (runs, resources) = (RunCache::new(config.run_cache_bytes), ResourceCache::new());
         engine.speak_logql(table::Language {
@@ -91,7 +91,16 @@ impl LogqlEngine {
         });
         let admission = Arc::new(Admission::new(config.queries_max, config.queue_max));
         let tails = Arc::new(Admission::new(config.tails_max, 0));
-        Ok(Arc::new(Self { engine, config, runtime, admission, tails, counts: Arc::new(FileCounts::new()), runs, resources }))
+        Ok(Arc::new(Self {
+            engine,
+            config,
+            threads: threads.into(),
+            admission,
+            tails,
+            counts: Arc::new(FileCounts::new()),
+            runs,
+            resources,
+        }))
     }
 
     /// The settings.
@@ -220,10 +229,10 @@ impl LogqlEngine {
         let turn = self.tails.turn(tenant, Duration::ZERO).await?;
         let (this, of) = (self.clone(), tenant.clone());
         let work = move || Ok(this.piece(&of, Ticket::new(this.config.timeout))?.1);
-        let (engine, runtime, tenant) = (Arc::clone(&self.engine), self.runtime.clone(), tenant.clone());
+        let (engine, threads, tenant) = (Arc::clone(&self.engine), self.threads.clone(), tenant.clone());
         // What is there already is read where queries are: whoever serves the request may be receiving, too.
-        let begin = async move { tail::begin(&engine, &runtime, &tenant, query, turn, work).await };
-        run::run(&self.runtime, Ticket::new(self.config.timeout), begin).await
+        let begin = async move { tail::begin(&engine, &threads, &tenant, query, turn, work).await };
+        run::run(&self.threads, Ticket::new(self.config.timeout), begin).await
     }
 
     /// Deletes lines that are acknowledged now: gone from answers when this returns, from files after the next compaction.
@@ -233,7 +242,7 @@ impl LogqlEngine {
     pub async fn delete(&self, tenant: &TenantId, request: DeleteRequest) -> Result<String> {
         let (engine, tenant) = (Arc::clone(&self.engine), tenant.clone());
         let ticket = Ticket::new(self.config.timeout);
-        run::run(&self.runtime, ticket, async move { deletes::delete(&engine, &tenant, &request).await }).await
+        run::run(&self.threads, ticket, async move { deletes::delete(&engine, &tenant, &request).await }).await
     }
 
     /// The delete requests that are remembered, oldest first.
@@ -253,13 +262,13 @@ impl LogqlEngine {
     }
 
     /// What a piece of work works with, over the newest state.
-    fn piece(&self, tenant: &TenantId, ticket: Ticket) -> Result<(Session, Work)> {
-        let session = self.engine.session(tenant, self.engine.config().limits.clone())?;
+    fn piece(&self, tenant: &TenantId, ticket: Ticket) -> Result<(Workspace, Work)> {
+        let workspace = self.engine.workspace(tenant, self.engine.config().limits.clone())?;
         let (config, partitions) = (self.config.clone(), self.engine.config().target_partitions());
-        let (view, context) = (Arc::clone(session.view()), session.context().task_ctx());
+        let (view, context) = (Arc::clone(workspace.view()), Arc::clone(workspace.context()));
         let now_ns = self.engine.env().now().as_nanos();
         let (runs, resources) = (Arc::clone(&self.runs), Arc::clone(&self.resources));
-        Ok((session, Work { view, context, config, partitions, ticket, now_ns, runs, resources }))
+        Ok((workspace, Work { view, context, config, partitions, ticket, now_ns, runs, resources }))
     }
 
     /// As [`LogqlEngine::work`], with the times in the statistics.
@@ -291,8 +300,8 @@ impl LogqlEngine {
         let timeout = run::time_of(timeout, self.config.timeout);
         let ticket = Ticket::new(timeout);
         let _turn = self.admission.turn(tenant, timeout).await?;
-        let (session, piece) = self.piece(tenant, ticket.clone())?;
-        run::run(&self.runtime, ticket, async move { work(piece).await.map_err(|error| error.explained(&session)) }).await
+        let (workspace, piece) = self.piece(tenant, ticket.clone())?;
+        run::run(&self.threads, ticket, async move { work(piece).await.map_err(|error| error.explained(&workspace)) }).await
     }
 
     /// Runs `work` over the newest state.
@@ -306,6 +315,6 @@ impl LogqlEngine {
         let _turn = self.admission.turn(tenant, self.config.timeout).await?;
         let (engine, tenant) = (Arc::clone(&self.engine), tenant.clone());
         let limits = engine.config().limits.clone();
-        run::run(&self.runtime, ticket, async move { work(engine.view(&tenant, limits)).await }).await
+        run::run(&self.threads, ticket, async move { work(engine.view(&tenant, limits)).await }).await
     }
 }

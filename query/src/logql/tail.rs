@@ -19,7 +19,6 @@ use catalog::{Table, TenantId, TimeRange};
 use logql::ast::LogExpr;
 use logql::pipeline::{Hints, Pipeline};
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -37,6 +36,7 @@ use super::rows::{Runner, Stages};
 use super::streams::{self, Interner, Streams};
 use crate::admission::Turn;
 use crate::engine::Engine;
+use crate::threads::Threads;
 
 /// Entries that wait for the client.
 const WAITING_MAX: usize = 10_000;
@@ -129,13 +129,13 @@ impl Tail {
     }
 }
 
-/// Begins a tail: what is there already is read before this returns, by tasks of the runtime that it is called on.
+/// Begins a tail: what is there already is read before this returns, by tasks of the threads that it is called on.
 ///
 /// # Errors
 /// All kinds.
 pub(super) async fn begin(
     engine: &Arc<Engine>,
-    runtime: &Handle,
+    threads: &Threads,
     tenant: &TenantId,
     query: TailQuery,
     turn: Turn,
@@ -159,7 +159,7 @@ pub(super) async fn begin(
         }
     }
     let follower = Follower { work: Box::new(work), log, pipeline, queue: Arc::clone(&queue), known, refused: HashSet::new() };
-    let task = AbortOnDropHandle::new(runtime.spawn(follower.follow(batches)));
+    let task = AbortOnDropHandle::new(threads.prompt().spawn(follower.follow(batches)));
     Ok(Tail { queue, delay: query.delay, _turn: turn, _task: task })
 }
 

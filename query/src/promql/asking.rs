@@ -101,7 +101,7 @@ impl PromqlEngine {
         let _turn = self.admission.turn(&tenant, timeout).await?;
         let begun = Instant::now();
         let (engine, work) = (self.clone(), ticket.clone());
-        let evaluated = run::run(&self.runtime, ticket, async move { engine.evaluate(&tenant, &question, work).await }).await?;
+        let evaluated = run::run(&self.threads, ticket, async move { engine.evaluate(&tenant, &question, work).await }).await?;
         Ok((evaluated, begun))
     }
 }

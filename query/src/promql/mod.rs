@@ -36,7 +36,6 @@ use std::sync::Arc;
 use catalog::{TenantId, TimeRange};
 use promql::labels::Labels;
 use promql::value::RawSeries;
-use tokio::runtime::Handle;
 
 pub use answer::{Answer, Cardinality, Element, Exemplar, ExemplarSeries, Listed, Metadata, Sample, Series, Stats, Value};
 pub use config::PromqlConfig;
@@ -50,6 +49,7 @@ pub use request::{
 use crate::admission::Admission;
 use crate::engine::Engine;
 use crate::run::{self, Ticket};
+use crate::threads::Threads;
 use crate::view::View;
 use asking::{FlightKey, Landed};
 use flights::Flights;
@@ -64,7 +64,7 @@ use table::Language;
 pub struct PromqlEngine {
     engine: Arc<Engine>,
     config: PromqlConfig,
-    runtime: Handle,
+    threads: Threads,
     metadata: Arc<MetadataCache>,
     samples: Arc<Samples>,
     results: Arc<ResultCache>,
@@ -73,12 +73,12 @@ pub struct PromqlEngine {
 }
 
 impl PromqlEngine {
-    /// PromQL over `engine`; requests are worked on by `runtime`, which should not be the one that serves them. From now on, SQL over the
+    /// PromQL over `engine`; requests are worked on by `threads`, which should not be those that serve them. From now on, SQL over the
     /// same engine has the table function `promql`, with these settings and the same memory of samples.
     ///
     /// # Errors
     /// [`Error::Config`] when a setting is out of bounds.
-    pub fn new(engine: Arc<Engine>, config: PromqlConfig, runtime: Handle) -> Result<Arc<Self>> {
+    pub fn new(engine: Arc<Engine>, config: PromqlConfig, threads: impl Into<Threads>) -> Result<Arc<Self>> {
         config.validate()?;
         let samples = Samples::new(config.sample_cache_bytes);
         let (partitions, shared) = (engine.config().target_partitions(), Arc::clone(&samples));
@@ -86,7 +86,7 @@ impl PromqlEngine {
         let admission = Arc::new(Admission::new(config.queries_max, config.queue_max));
         let metadata = Arc::new(MetadataCache::new());
         let (results, flights) = (Arc::new(ResultCache::new(config.result_cache_bytes)), Arc::new(Flights::new()));
-        Ok(Arc::new(Self { engine, config, runtime, metadata, samples, results, flights, admission }))
+        Ok(Arc::new(Self { engine, config, threads: threads.into(), metadata, samples, results, flights, admission }))
     }
 
     /// The settings.
@@ -202,7 +202,7 @@ impl PromqlEngine {
     pub async fn delete_series(&self, tenant: &TenantId, request: DeleteRequest) -> Result<()> {
         let ticket = Ticket::new(self.config.timeout);
         let (engine, tenant) = (Arc::clone(&self.engine), tenant.clone());
-        run::run(&self.runtime, ticket, async move { deletes::delete(&engine, &tenant, &request).await }).await
+        run::run(&self.threads, ticket, async move { deletes::delete(&engine, &tenant, &request).await }).await
     }
 
     /// Runs `work` over the newest state.
@@ -215,7 +215,7 @@ impl PromqlEngine {
         let ticket = Ticket::new(self.config.timeout);
         let (engine, tenant) = (Arc::clone(&self.engine), tenant.clone());
         let limits = engine.config().limits.clone();
-        run::run(&self.runtime, ticket, async move { work(engine.view(&tenant, limits)).await }).await
+        run::run(&self.threads, ticket, async move { work(engine.view(&tenant, limits)).await }).await
     }
 
     /// Runs `work` over the newest state, with what it needs to read samples.
@@ -236,6 +236,6 @@ impl PromqlEngine {
             ticket: ticket.clone(),
         };
         let work = async move { work(reader).await.map_err(|error| error.explained(&session)) };
-        run::run(&self.runtime, ticket, work).await
+        run::run(&self.threads, ticket, work).await
     }
 }

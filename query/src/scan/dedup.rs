@@ -68,6 +68,19 @@ pub(super) fn duties(units: &[Unit], identity: Identity) -> VecDeque<Duty> {
     duties.into()
 }
 
+/// The units of which no row is repeated, neither inside nor in another one, and the others.
+pub(super) fn alone(units: Vec<Unit>, identity: Identity) -> (Vec<Unit>, Vec<Unit>) {
+    if identity.per_day {
+        return (Vec::new(), units); // rows of dictionaries: few
+    }
+    let none = Duty { check: None, remember: None };
+    let duties = duties(&units, identity);
+    let (alone, others): (Vec<_>, Vec<_>) =
+        units.into_iter().zip(duties).partition(|(unit, duty)| unit.is_merged() && *duty == none);
+    let plain = |units: Vec<(Unit, Duty)>| units.into_iter().map(|(unit, _)| unit).collect();
+    (plain(alone), plain(others))
+}
+
 fn widen(range: &mut Option<TimeRange>, by: TimeRange) {
     *range = Some(range.map_or(by, |r| TimeRange::new(r.start.min(by.start), r.end.max(by.end))));
 }
@@ -295,15 +308,18 @@ mod tests {
         TimeRange::new(at(rows.iter().map(|r| r.1).min()), at(rows.iter().map(|r| r.1).max()))
     }
 
-    fn file(id: usize, rows: &[Row]) -> Arc<FileEntry> {
+    /// Rows of a row group.
+    const GROUP: usize = 4;
+
+    fn file(id: usize, rows: &[Row], level: Level) -> Arc<FileEntry> {
         let id_range = rows.iter().map(|r| r.0).min().zip(rows.iter().map(|r| r.0).max());
         Arc::new(FileEntry {
             id: FileId::from_u128(id as u128),
             tenant: TenantId::anonymous(),
             table: Table::Samples,
             partition: Partition::of(Table::Samples, time(rows).start),
-            level: Level::L0,
-            bytes: 1 << 20,
+            level,
+            bytes: 3 << 20,
             rows: rows.len() as u64,
             time: time(rows),
             key_range: None,
@@ -316,10 +332,21 @@ mod tests {
         })
     }
 
-    /// Feeds files (oldest first) and fresh rows through the layout and a filter per partition.
-    fn dedup(files: &[Vec<Row>], fresh: &[Row], keep: Keep, batch_rows: usize) -> Vec<Row> {
+    /// What compaction leaves of the rows of one file.
+    fn merged(rows: &mut Vec<Row>, keep: Keep) {
+        rows.sort_by_key(|r| (r.0, r.1));
+        if keep == Keep::Newest {
+            rows.reverse();
+        }
+        rows.dedup_by_key(|r| (r.0, r.1));
+        rows.sort_by_key(|r| (r.0, r.1));
+    }
+
+    /// Feeds files (oldest first, so many of them compacted) and fresh rows through the layout and a filter per partition.
+    fn dedup(files: &[Vec<Row>], compacted: usize, fresh: &[Row], keep: Keep, batch_rows: usize) -> Vec<Row> {
         let identity = Identity { id: "sid", per_day: false, keep };
-        let entries = files.iter().enumerate().map(|(i, rows)| file(i, rows)).collect();
+        let level = |i: usize| if i < compacted { Level::L1 } else { Level::L0 };
+        let entries = files.iter().enumerate().map(|(i, rows)| file(i, rows, level(i))).collect();
         let memory =
             (!fresh.is_empty()).then(|| Fresh { batches: vec![batch(fresh)], time: time(fresh), rows: fresh.len() as u64 });
         let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
@@ -328,20 +355,25 @@ mod tests {
             let mut dedup = Dedup::new(&share.units, identity, MemoryConsumer::new("test").register(&pool));
             for unit in &share.units {
                 dedup.start_unit(unit).expect("unbounded");
-                let mut stored = match unit {
-                    Unit::File(file) => files[file.id.as_u128() as usize].clone(),
+                let mut stored: Vec<Row> = match unit {
+                    Unit::File(file, part) => {
+                        let mut rows = files[file.id.as_u128() as usize].clone();
+                        rows.sort_by_key(|r| (r.0, r.1));
+                        let groups = rows.chunks(GROUP).skip(part.at).step_by(part.of);
+                        groups.flatten().copied().collect()
+                    }
                     Unit::Fresh(fresh) => rows(&fresh.batches[0]),
                 };
-                match unit {
-                    Unit::File(_) => stored.sort_by_key(|r| (r.0, r.1)),
-                    Unit::Fresh(_) => {}
-                }
                 stored.retain(|r| share.window.is_none_or(|w| w.contains(Timestamp::from_millis(r.1))));
                 let chunks: Vec<&[Row]> = stored.chunks(batch_rows).collect();
                 let newest_first = matches!(unit, Unit::Fresh(_)) && keep == Keep::Newest;
                 let order: Vec<usize> =
                     if newest_first { (0..chunks.len()).rev().collect() } else { (0..chunks.len()).collect() };
                 for i in order {
+                    if !share.repeats {
+                        out.extend(chunks[i]);
+                        continue;
+                    }
                     out.extend(dedup.push(batch(chunks[i])).expect("unbounded").iter().flat_map(rows));
                 }
                 out.extend(dedup.finish_unit().iter().flat_map(rows));
@@ -361,6 +393,7 @@ mod tests {
             mut files in prop::collection::vec(any_rows(30), 0..6),
             mut fresh in any_rows(30),
             offsets in prop::collection::vec(0..40i64, 6),
+            compacted in 0..4usize,
             batch_rows in 1..9usize,
             newest: bool,
         ) {
@@ -384,7 +417,8 @@ mod tests {
                     expected.insert((row.0, row.1), row.2);
                 }
             }
-            let mut got = dedup(&files, &fresh, keep, batch_rows);
+            files.iter_mut().take(compacted).for_each(|rows| merged(rows, keep));
+            let mut got = dedup(&files, compacted, &fresh, keep, batch_rows);
             got.sort_by_key(|r| (r.0, r.1));
             let expected: Vec<Row> = expected.into_iter().map(|((id, at), value)| (id, at, value)).collect();
             prop_assert_eq!(got, expected);

@@ -98,12 +98,8 @@ impl LakeScanExec {
 
     /// Rows of a partition, or of all, as storage counts them.
     fn stored_rows(&self, partition: Option<usize>) -> u64 {
-        let rows = |unit: &Unit| match unit {
-            Unit::File(file) => file.rows,
-            Unit::Fresh(fresh) => fresh.rows,
-        };
         let shares = self.plan.shares.iter().enumerate().filter(|(i, _)| partition.is_none_or(|p| p == *i));
-        shares.flat_map(|(_, share)| &share.units).map(rows).sum()
+        shares.flat_map(|(_, share)| &share.units).map(Unit::rows).sum()
     }
 }
 
@@ -143,7 +139,9 @@ impl ExecutionPlan for LakeScanExec {
 
     fn statistics_from_inputs(&self, _input_stats: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
         let rows = usize::try_from(self.stored_rows(args.partition())).unwrap_or(usize::MAX);
-        let rows = if self.plan.exact_rows { Precision::Exact(rows) } else { Precision::Inexact(rows) };
+        // Of a part of a file it is known about how many.
+        let exact = self.plan.exact_rows && args.partition().is_none();
+        let rows = if exact { Precision::Exact(rows) } else { Precision::Inexact(rows) };
         let rows = match self.plan.fetch {
             Some(fetch) => rows.to_inexact().min(&Precision::Inexact(fetch)),
             None => rows,
@@ -233,8 +231,10 @@ impl Run {
         metrics: &ExecutionPlanMetricsSet,
     ) -> Self {
         let share = plan.shares.get(partition).cloned().unwrap_or_default();
+        let stored = stored_columns(&plan, &share);
         let reservation = || MemoryConsumer::new("LakeScanExec[duplicates]").register(context.memory_pool());
-        let dedup = plan.table.identity.map(|identity| Dedup::new(&share.units, identity, reservation()));
+        let dedup =
+            plan.table.identity.filter(|_| share.repeats).map(|identity| Dedup::new(&share.units, identity, reservation()));
         let lake_metrics: Arc<ScanMetrics> = Arc::default();
         let counter = |name| (name, MetricBuilder::new(metrics).counter(name, partition));
         Self {
@@ -242,7 +242,7 @@ impl Run {
             presenter: None,
             units: share.units.into(),
             window: share.window,
-            stored: stored_columns(&plan, share.window.is_some()),
+            stored,
             batch_rows: context.session_config().batch_size(),
             dedup,
             current: None,
@@ -283,7 +283,7 @@ impl Run {
                     dedup.start_unit(&unit)?;
                 }
                 self.added = match &unit {
-                    Unit::File(file) => Some(self.plan.view.added(file)),
+                    Unit::File(file, _) => Some(self.plan.view.added(file)),
                     Unit::Fresh(_) => None,
                 };
                 self.current = Some(self.open(unit)?);
@@ -312,7 +312,7 @@ impl Run {
 
     fn open(&self, unit: Unit) -> Result<BatchStream> {
         match unit {
-            Unit::File(file) => {
+            Unit::File(file, part) => {
                 let time = self.window.map_or(self.plan.time, |window| window.intersect(self.plan.time));
                 let spec = ScanSpec {
                     columns: self.stored.clone(),
@@ -321,6 +321,7 @@ impl Run {
                     texts: None,
                     keys: None,
                     row_group: None,
+                    part,
                     rows: None,
                     batch_rows: self.batch_rows,
                     metrics: Arc::clone(&self.lake_metrics),
@@ -394,12 +395,12 @@ impl ScanPlan {
 }
 
 /// The stored columns that a scan needs: those of its output, of identity, window and ids.
-fn stored_columns(plan: &ScanPlan, windowed: bool) -> Vec<String> {
+fn stored_columns(plan: &ScanPlan, share: &Share) -> Vec<String> {
     let mut columns: Vec<&str> = plan.columns.iter().flat_map(|&i| SqlTable::stored_columns(&plan.table.columns[i])).collect();
-    if let Some(identity) = plan.table.identity {
+    if let Some(identity) = plan.table.identity.filter(|_| share.repeats) {
         columns.extend([identity.id, "ts"]);
     }
-    if windowed {
+    if share.window.is_some() {
         columns.push("ts");
     }
     if plan.table.shape == crate::tables::Shape::Events {

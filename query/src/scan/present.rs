@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Float64Array, GenericListArray, Int64Array, ListArray,
-    MapArray, MapBuilder, MapFieldNames, RecordBatch, RecordBatchOptions, StringArray, StringBuilder, StringViewBuilder,
-    StructArray,
+    MapArray, MapBuilder, MapFieldNames, RecordBatch, RecordBatchOptions, StringArray, StringBuilder, StringViewArray,
+    StringViewBuilder, StructArray,
 };
 use arrow::compute::{cast, filter_record_batch, take};
 use arrow::datatypes::{DataType, Int32Type, SchemaRef};
@@ -151,6 +151,10 @@ pub(super) fn plain_array(array: &ArrayRef, data_type: &DataType) -> Result<Arra
             let columns = fields.iter().zip(parts.columns()).map(|(field, part)| plain_array(part, field.data_type()));
             Arc::new(StructArray::try_new(fields.clone(), columns.collect::<Result<_>>()?, parts.nulls().cloned())?)
         }
+        // Each text becomes a view once, and rows are copies of views; `cast` would make a view per row.
+        DataType::Utf8View if let Some(texts) = array.as_dictionary_opt::<Int32Type>() => {
+            take(&cast(texts.values(), data_type)?, texts.keys(), None)?
+        }
         other => cast(array, other)?,
     })
 }
@@ -189,6 +193,10 @@ fn number_names(array: &ArrayRef, names: &[&str]) -> Result<ArrayRef> {
     let numbers = array
         .as_primitive_opt::<Int32Type>()
         .ok_or_else(|| DataFusionError::Internal("expected a number with names".to_owned()))?;
+    // Nulls have any number.
+    if numbers.values().iter().all(|n| usize::try_from(*n).is_ok_and(|n| n < names.len())) {
+        return Ok(take(&StringViewArray::from_iter_values(names), numbers, None)?);
+    }
     let mut out = StringViewBuilder::with_capacity(numbers.len());
     for number in numbers {
         match number {

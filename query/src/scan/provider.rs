@@ -119,14 +119,14 @@ impl TableProvider for LakeTable {
         let files = if nothing { Vec::new() } else { self.view.lake().prune(&in_time, &predicate, time) };
         self.view.open(&files)?;
         let fresh = if nothing { None } else { self.fresh(time)? };
-        let exact_rows = filters.is_empty()
-            && self.table.identity.is_none()
-            && self.table.shape == crate::tables::Shape::Row
-            && self.view.snapshot().delete_predicates(self.view.tenant()).next().is_none();
         let deletes = Deletes::load(&self.view, self.table.table, time).await?;
         let (file_count, bytes) = (files.len(), files.iter().map(|f| f.bytes).sum());
         let fresh_rows = fresh.as_ref().map_or(0, |f| f.rows);
         let shares = lay_out(files, fresh, self.table.identity, state.config().target_partitions());
+        let exact_rows = filters.is_empty()
+            && shares.iter().all(|share| !share.repeats)
+            && self.table.shape == crate::tables::Shape::Row
+            && self.view.snapshot().delete_predicates(self.view.tenant()).next().is_none();
         Ok(Arc::new(LakeScanExec::new(ScanPlan {
             table: self.table,
             view: Arc::clone(&self.view),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use catalog::{Table, TimeRange, Timestamp};
 use datafusion::execution::TaskContext;
 use futures::{StreamExt, TryStreamExt, stream};
-use tokio_util::task::AbortOnDropHandle;
 use traceql::ast::{FieldName, Query};
 
 use super::answer::SearchStats;
@@ -15,6 +14,7 @@ use super::read::Reading;
 use super::request::Window;
 use super::spans::{Resources, Shape};
 use crate::run::Ticket;
+use crate::threads;
 use crate::view::View;
 
 /// How far from the time asked for the other spans of a trace are looked for.
@@ -136,8 +136,7 @@ impl Work {
         W: Future<Output = Result<T>> + Send + 'static,
     {
         let of = reading.partitions(self.partitions);
-        let tasks: Vec<_> =
-            (0..of).map(|at| AbortOnDropHandle::new(tokio::spawn(part(self.clone(), Arc::clone(reading), at, of)))).collect();
+        let tasks: Vec<_> = (0..of).map(|at| threads::spawn_part(part(self.clone(), Arc::clone(reading), at, of))).collect();
         let died = |e| Error::Query(crate::Error::Internal { message: format!("a partition of a query died: {e}") });
         stream::iter(tasks).map(Ok).and_then(|task| async move { task.await.map_err(died)? }).try_collect().await
     }

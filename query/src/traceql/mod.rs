@@ -37,12 +37,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::TenantId;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::admission::Admission;
 use crate::engine::Engine;
 use crate::run::{self, Ticket};
+use crate::threads::Threads;
 use crate::usage::{Row, note};
 use evaluate::Work;
 
@@ -51,21 +51,21 @@ use evaluate::Work;
 pub struct TraceqlEngine {
     engine: Arc<Engine>,
     config: TraceqlConfig,
-    runtime: Handle,
+    threads: Threads,
     admission: Arc<Admission>,
 }
 
 impl TraceqlEngine {
-    /// TraceQL over `engine`; requests are worked on by `runtime`, which should not be the one that serves them.
+    /// TraceQL over `engine`; requests are worked on by `threads`, which should not be those that serve them.
     ///
     /// # Errors
     /// [`Error::Config`] when a setting is out of bounds.
-    pub fn new(engine: Arc<Engine>, config: TraceqlConfig, runtime: Handle) -> Result<Arc<Self>> {
+    pub fn new(engine: Arc<Engine>, config: TraceqlConfig, threads: impl Into<Threads>) -> Result<Arc<Self>> {
         config.validate()?;
         let admission = Arc::new(Admission::new(config.queries_max, config.queue_max));
         let partitions = engine.config().target_partitions();
         engine.speak_traceql(table::Language { config: config.clone(), partitions });
-        Ok(Arc::new(Self { engine, config, runtime, admission }))
+        Ok(Arc::new(Self { engine, config, threads: threads.into(), admission }))
     }
 
     /// The settings.
@@ -191,7 +191,7 @@ impl TraceqlEngine {
             partitions: self.engine.config().target_partitions(),
             ticket: ticket.clone(),
         };
-        run::run(&self.runtime, ticket, async move { work(piece).await.map_err(|error| error.explained(&session)) }).await
+        run::run(&self.threads, ticket, async move { work(piece).await.map_err(|error| error.explained(&session)) }).await
     }
 }
 

@@ -177,6 +177,7 @@ impl Reading {
                     time: self.time,
                     predicate: predicate.clone(),
                     row_group,
+                    part: lake::Part::WHOLE,
                     rows: None,
                     batch_rows: BATCH_ROWS,
                     metrics: Arc::clone(&self.metrics),

@@ -65,8 +65,8 @@ fn server(infos: &mut SqlInfoDataBuilder, config: &SqlConfig) {
     infos.append(SqlInfo::FlightSqlServerName, "Telelake");
     infos.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
     infos.append(SqlInfo::FlightSqlServerArrowVersion, arrow::ARROW_VERSION);
-    // As far as statements go: rows come in bulk or not at all, and clients that believe otherwise offer to edit cells.
-    infos.append(SqlInfo::FlightSqlServerReadOnly, true);
+    // Tables of users are ingested and dropped.
+    infos.append(SqlInfo::FlightSqlServerReadOnly, false);
     infos.append(SqlInfo::FlightSqlServerSql, true);
     infos.append(SqlInfo::FlightSqlServerSubstrait, false);
     infos.append(SqlInfo::FlightSqlServerTransaction, SqlSupportedTransaction::None as i32);

@@ -2,9 +2,10 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow::ipc::writer::StreamWriter;
+use arrow::ipc::CompressionType;
+use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 
-use super::broken;
+use super::{Compression, broken};
 use crate::error::Result;
 
 pub(super) struct Arrow {
@@ -12,8 +13,13 @@ pub(super) struct Arrow {
 }
 
 impl Arrow {
-    pub(super) fn new(schema: &SchemaRef) -> Result<Self> {
-        Ok(Self { writer: StreamWriter::try_new(Vec::new(), schema).map_err(broken)? })
+    pub(super) fn new(schema: &SchemaRef, compression: Option<Compression>) -> Result<Self> {
+        let compression = compression.map(|compression| match compression {
+            Compression::Lz4 => CompressionType::LZ4_FRAME,
+            Compression::Zstd => CompressionType::ZSTD,
+        });
+        let options = IpcWriteOptions::default().try_with_compression(compression).map_err(broken)?;
+        Ok(Self { writer: StreamWriter::try_new_with_options(Vec::new(), schema, options).map_err(broken)? })
     }
 
     pub(super) fn encode(&mut self, batch: &RecordBatch) -> Result<Vec<u8>> {

@@ -99,6 +99,26 @@ impl Format {
     }
 }
 
+/// How buffers within an Arrow stream are compressed. Not every reader has both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// LZ4 frames.
+    Lz4,
+    /// Zstandard.
+    Zstd,
+}
+
+impl Compression {
+    /// The compression of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "lz4" | "lz4_frame" => Some(Self::Lz4),
+            "zstd" => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+}
+
 /// Turns batches into bytes of one format.
 pub struct Encoder {
     writer: Writer,
@@ -120,11 +140,19 @@ impl Encoder {
     /// # Errors
     /// `Encode` when the format cannot hold a column.
     pub fn new(format: Format, schema: &SchemaRef) -> Result<Self> {
+        Self::compressed(format, schema, None)
+    }
+
+    /// The same, with compressed buffers where the format has them, which is Arrow alone.
+    ///
+    /// # Errors
+    /// `Encode` when the format cannot hold a column.
+    pub fn compressed(format: Format, schema: &SchemaRef, compression: Option<Compression>) -> Result<Self> {
         let writer = match format {
             Format::Json => Writer::Json(json::Json::new(schema)),
             Format::JsonLines => Writer::JsonLines(json::JsonLines::new(schema)),
             Format::Csv => Writer::Csv(csv::Csv::new(schema)),
-            Format::Arrow => Writer::Arrow(Box::new(arrow_ipc::Arrow::new(schema)?)),
+            Format::Arrow => Writer::Arrow(Box::new(arrow_ipc::Arrow::new(schema, compression)?)),
             Format::Parquet => Writer::Parquet(Box::new(parquet_file::Parquet::new(schema)?)),
             Format::Pretty => Writer::Pretty(pretty::Pretty::new(schema)),
             Format::Markdown => Writer::Markdown(markdown::Markdown::new(schema)),

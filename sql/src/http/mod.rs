@@ -51,7 +51,7 @@ async fn query(State(engine): State<Arc<SqlEngine>>, tenant: Option<Extension<Te
         let origin = Origin { api: "http", endpoint: "sql", caller };
         let asked = request::read(request).await.inspect_err(|error| engine.log_refusal(&tenant, &origin, "", error))?;
         let stream = engine.execute_as(id, &tenant, SqlRequest { origin, access, ..asked.request }).await?;
-        respond::answer(stream, asked.format).await
+        respond::answer(stream, asked.format, asked.compression, &tenant).await
     };
     match answer.await {
         Ok(response) => response,

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::config::TEXT_BYTES_MAX;
 use crate::engine::SqlRequest;
 use crate::error::{Error, Result};
-use crate::format::Format;
+use crate::format::{Compression, Format};
 use crate::params;
 
 /// Longest body: the statement, its parameters, and JSON's escapes.
@@ -21,6 +21,7 @@ const BODY_BYTES_MAX: usize = 4 * TEXT_BYTES_MAX;
 pub(super) struct Asked {
     pub(super) request: SqlRequest,
     pub(super) format: Format,
+    pub(super) compression: Option<Compression>,
 }
 
 /// Options as they come in; later sources overrule earlier ones.
@@ -28,6 +29,7 @@ pub(super) struct Asked {
 struct Options {
     query: Option<String>,
     format: Option<Format>,
+    compression: Option<Compression>,
     params: Value,
     snapshot: Option<u64>,
     timeout: Option<Duration>,
@@ -59,6 +61,9 @@ pub(super) async fn read(request: Request) -> Result<Asked> {
         (None, Some(accept)) => Format::from_accept(accept).unwrap_or(Format::Json),
         (None, None) => Format::Json,
     };
+    if options.compression.is_some() && format != Format::Arrow {
+        return Err(wrong("compression", &format!("is for the format arrow, not for {}", format.name())));
+    }
     let timeout = match (options.timeout, header(&parts, "timeout")) {
         (None, Some(timeout)) => Some(duration(timeout)?),
         (timeout, _) => timeout,
@@ -77,6 +82,7 @@ pub(super) async fn read(request: Request) -> Result<Asked> {
             ..SqlRequest::default()
         },
         format,
+        compression: options.compression,
     })
 }
 
@@ -116,6 +122,13 @@ impl Options {
                     wrong("format", &format!("{:?} is unknown; known are {names}", value.chars().take(40).collect::<String>()))
                 };
                 self.format = Some(Format::from_name(value).ok_or_else(unknown)?);
+            }
+            "compression" => {
+                let unknown = || wrong("compression", "must be lz4 or zstd, which are for the format arrow");
+                self.compression = match value {
+                    "" | "none" => None,
+                    name => Some(Compression::from_name(name).ok_or_else(unknown)?),
+                }
             }
             "snapshot" => self.snapshot = Some(number("snapshot", value)?),
             "max_rows" => self.max_rows = Some(number("max_rows", value)?),

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use catalog::TenantId;
 use futures::stream::try_unfold;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, TRAILER};
 use http_body::Frame;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::status;
 use crate::engine::QueryStream;
 use crate::error::{Error, Result};
-use crate::format::{Encoder, Format};
+use crate::format::{Compression, Encoder, Format};
 
 /// The query's id.
 const QUERY_ID: HeaderName = HeaderName::from_static("x-query-id");
@@ -20,6 +21,10 @@ const QUERY_ID: HeaderName = HeaderName::from_static("x-query-id");
 const SNAPSHOT: HeaderName = HeaderName::from_static("x-query-snapshot");
 /// Rows of the answer: a header of complete answers, a trailer of streamed ones.
 const ROWS: HeaderName = HeaderName::from_static("x-query-rows");
+/// Bytes of the files that its scans chose: where rows are.
+const BYTES_SCANNED: HeaderName = HeaderName::from_static("x-query-bytes-scanned");
+/// The tenant whose rows they are.
+const TENANT: HeaderName = HeaderName::from_static("x-scope-orgid");
 /// `ok` or `error`: a trailer of streamed answers.
 const STATUS: HeaderName = HeaderName::from_static("x-query-status");
 
@@ -27,11 +32,17 @@ const STATUS: HeaderName = HeaderName::from_static("x-query-status");
 ///
 /// # Errors
 /// What the query runs into before anything was sent: all of it for formats that do not stream, its first batch for the others.
-pub(super) async fn answer(mut stream: QueryStream, format: Format) -> Result<Response> {
-    let mut encoder = Encoder::new(format, stream.schema())?;
+pub(super) async fn answer(
+    mut stream: QueryStream,
+    format: Format,
+    compression: Option<Compression>,
+    tenant: &TenantId,
+) -> Result<Response> {
+    let mut encoder = Encoder::compressed(format, stream.schema(), compression)?;
     let mut response = Response::builder()
         .header(CONTENT_TYPE, format.content_type())
         .header(QUERY_ID, stream.id().to_string())
+        .header(TENANT, tenant.as_str())
         .header(SNAPSHOT, stream.stats().snapshot);
     if !format.streams() {
         let mut bytes = Vec::new();
@@ -40,17 +51,18 @@ pub(super) async fn answer(mut stream: QueryStream, format: Format) -> Result<Re
         }
         let stats = stream.stats();
         bytes.extend(encoder.finish(Some(&stats))?);
-        response = response.header(ROWS, stats.rows);
+        response = response.header(ROWS, stats.rows).header(BYTES_SCANNED, stats.bytes_scanned);
         return build(response, Body::from(bytes));
     }
     let first = match stream.next().await {
         Some(batch) => encoder.encode(&batch?)?,
         None => {
-            let bytes = encoder.finish(Some(&stream.stats()))?;
-            return build(response.header(ROWS, 0), Body::from(bytes));
+            let stats = stream.stats();
+            let bytes = encoder.finish(Some(&stats))?;
+            return build(response.header(ROWS, 0).header(BYTES_SCANNED, stats.bytes_scanned), Body::from(bytes));
         }
     };
-    response = response.header(TRAILER, "x-query-status, x-query-rows");
+    response = response.header(TRAILER, "x-query-status, x-query-rows, x-query-bytes-scanned");
     let state = Sending { first: Some(first), stream, encoder: Some(encoder), end: None };
     let frames =
         try_unfold(state, |mut state| async move { Ok::<_, std::io::Error>(state.next().await?.map(|frame| (frame, state))) });
@@ -118,7 +130,9 @@ impl Sending {
     fn trailers(&self, status: &'static str) -> Frame<Bytes> {
         let mut trailers = HeaderMap::new();
         trailers.insert(STATUS, HeaderValue::from_static(status));
-        trailers.insert(ROWS, HeaderValue::from(self.stream.stats().rows));
+        let stats = self.stream.stats();
+        trailers.insert(ROWS, HeaderValue::from(stats.rows));
+        trailers.insert(BYTES_SCANNED, HeaderValue::from(stats.bytes_scanned));
         Frame::trailers(trailers)
     }
 }

@@ -5,14 +5,16 @@
 //! start-up ── once a session ─► [`Database`]: the schema pg_catalog with its oids ────┼─► [`Extras`] of one statement
 //! SET ── settings as they are ─────────────────────────────────────────────────────────┘
 //! ```
-//! Tables and columns are the same for every tenant, so nothing here is anybody's.
+//! Tables and columns are the same for every tenant, so nothing here is anybody's, but for what [`users`] adds to a statement.
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Field, Int32Type, Schema, SchemaRef};
 use async_trait::async_trait;
 use catalog::TenantId;
-use datafusion::catalog::{SchemaProvider, TableProvider};
+use datafusion::catalog::SchemaProvider;
 use datafusion::common::{DataFusionError, Result as DataFusionResult, internal_err};
 use datafusion::datasource::TableType;
 use datafusion::execution::TaskContext;
@@ -28,10 +30,11 @@ use futures::TryStreamExt;
 use query::{Engine, SessionExtras};
 
 use super::functions;
-use super::information_schema::InformationSchema;
+use super::information_schema::{Information, InformationSchema};
 use super::rows::plain_type;
 use super::settings::Settings;
-use super::views::{self, Overlay};
+use super::users;
+use super::views::Overlay;
 use crate::edge::{Times, edge_type};
 use crate::error::Result;
 
@@ -52,7 +55,7 @@ const SCHEMAS: [&str; 6] = [
 /// What is the same for every session. One per process.
 #[derive(Debug)]
 pub(super) struct Names {
-    tables: Vec<Listed>,
+    pub(super) tables: Vec<Listed>,
     rows: Arc<PgCatalogStaticTables>,
     functions: Vec<ScalarUDF>,
 }
@@ -63,6 +66,7 @@ pub(super) struct Listed {
     pub(super) schema: String,
     pub(super) name: String,
     pub(super) columns: SchemaRef,
+    pub(super) kind: TableType,
 }
 
 impl Names {
@@ -76,34 +80,46 @@ impl Names {
         let session = engine.session(&TenantId::anonymous(), engine.config().limits.clone())?;
         let mut tables = Vec::new();
         let catalog = session.context().catalog(query::namespace::CATALOG);
-        // What users made differs from tenant to tenant and comes and goes: names are the same for every session.
+        // What users made differs from tenant to tenant and comes and goes: these names are the same for every session.
         let schemas = catalog.iter().flat_map(|catalog| catalog.schema_names());
         for schema in schemas.filter(|schema| schema != query::namespace::USER) {
             let Some(provider) = catalog.as_ref().and_then(|catalog| catalog.schema(&schema)) else { continue };
             for name in provider.table_names() {
                 let Some(table) = provider.table(&name).await.map_err(broken)? else { continue };
-                tables.push(Listed { schema: schema.clone(), columns: columns(&table.schema()), name });
+                tables.push(Listed { schema: schema.clone(), columns: columns(&table.schema()), name, kind: table.table_type() });
             }
         }
         let mut names = Self { tables, rows, functions: functions::all() };
         // Postgres' tables are named among the tables, too: what they have is known without them.
-        let nameless = Database { name: Arc::from(""), names: Arc::new(names.without_tables()) };
+        let nameless = Database { name: Arc::from(""), names: Arc::new(names.with_tables(Vec::new())) };
         let schema = nameless.provider("").map_err(broken)?;
         for name in PG_CATALOG_TABLES {
             if let Some(table) = schema.build_table_by_name(name).map_err(broken)? {
-                names.tables.push(Listed { schema: PG_CATALOG.to_owned(), name: (*name).to_owned(), columns: table.schema() });
+                let kind = TableType::Base;
+                names.tables.push(Listed {
+                    schema: PG_CATALOG.to_owned(),
+                    name: (*name).to_owned(),
+                    columns: table.schema(),
+                    kind,
+                });
             }
         }
+        let described = InformationSchema::new("", &SCHEMAS, &[]).map_err(broken)?;
+        names.tables.extend(described.tables().map(|(name, columns)| {
+            let (schema, name) = (INFORMATION_SCHEMA.to_owned(), name.to_owned());
+            Listed { schema, name, columns, kind: TableType::View }
+        }));
         Ok(names)
     }
 
-    fn without_tables(&self) -> Self {
-        Self { tables: Vec::new(), rows: Arc::clone(&self.rows), functions: self.functions.clone() }
+    /// The same, with other tables.
+    pub(super) fn with_tables(&self, tables: Vec<Listed>) -> Self {
+        Self { tables, rows: Arc::clone(&self.rows), functions: self.functions.clone() }
     }
 }
 
 /// Columns with the types that rows have on their way out.
-fn columns(schema: &Schema) -> SchemaRef {
+pub(super) fn columns(schema: &Schema) -> SchemaRef {
     let plain = |field: &Arc<Field>| {
         let data_type = plain_type(&edge_type(field.data_type(), Times::AsStored));
         Field::new(field.name(), data_type, field.is_nullable())
@@ -124,8 +140,18 @@ type PgCatalog = PgCatalogSchemaProvider<Database, Roles>;
 #[derive(Debug, Clone)]
 pub(super) struct Described {
     pg_catalog: Arc<dyn SchemaProvider>,
-    classes: Arc<dyn TableProvider>,
+    /// The rows of [`users::TABLES`].
+    rows: [RecordBatch; users::TABLES.len()],
+    /// The oid of the schema `user`.
+    pub(super) user_namespace: i32,
     information: Arc<InformationSchema>,
+}
+
+impl Described {
+    /// The rows of `table`, one of [`users::TABLES`].
+    pub(super) fn rows(&self, table: &str) -> Option<&RecordBatch> {
+        users::TABLES.iter().zip(&self.rows).find(|(name, _)| **name == table).map(|(_, rows)| rows)
+    }
 }
 
 impl Database {
@@ -144,14 +170,40 @@ impl Database {
     pub(super) async fn described(&self, user: &str) -> DataFusionResult<Described> {
         let provider = self.provider(user)?;
         // Oids are given as tables are met. Meeting all of them first, in their order, makes the numbers those of every session.
-        let Some(PgCatalogTable::Dynamic(classes)) = provider.build_table_by_name("pg_class")? else {
-            return internal_err!("there is no pg_class");
+        let mut rows = Vec::new();
+        for table in users::TABLES {
+            let Some(of_table) = rows_of(&provider, table).await? else { return internal_err!("there is no {table}") };
+            rows.push(of_table);
+        }
+        let Ok(rows) = rows.try_into() else { return internal_err!("there are more tables than there should be") };
+        let Some(namespaces) = rows_of(&provider, "pg_namespace").await? else {
+            return internal_err!("there is no pg_namespace");
         };
-        let rows = classes.execute(Arc::new(TaskContext::default())).try_collect::<Vec<_>>().await?;
-        let classes = views::classes(classes.schema(), &rows)?;
         let information = InformationSchema::new(&self.name, &SCHEMAS, &self.names.tables)?;
-        Ok(Described { pg_catalog: Arc::new(provider), classes, information: Arc::new(information) })
+        let user_namespace = oid_of_user(&namespaces).unwrap_or_default();
+        Ok(Described { pg_catalog: Arc::new(provider), rows, user_namespace, information: Arc::new(information) })
     }
+
+    /// The rows of a table of the library that it makes of ours; `None`: it has none.
+    ///
+    /// # Errors
+    /// The catalog's own rows are broken.
+    pub(super) async fn rows(&self, table: &str) -> DataFusionResult<Option<RecordBatch>> {
+        rows_of(&self.provider("")?, table).await
+    }
+}
+
+async fn rows_of(provider: &PgCatalog, table: &str) -> DataFusionResult<Option<RecordBatch>> {
+    let Some(PgCatalogTable::Dynamic(table)) = provider.build_table_by_name(table)? else { return Ok(None) };
+    let rows = table.execute(Arc::new(TaskContext::default())).try_collect::<Vec<_>>().await?;
+    Ok(Some(concat_batches(table.schema(), &rows)?))
+}
+
+/// The oid of the schema `user` in `pg_namespace`.
+fn oid_of_user(namespaces: &RecordBatch) -> Option<i32> {
+    let names = namespaces.column_by_name("nspname")?.as_string::<i32>();
+    let at = names.iter().position(|name| name == Some(query::namespace::USER))?;
+    Some(namespaces.column_by_name("oid")?.as_primitive::<Int32Type>().value(at))
 }
 
 #[async_trait]
@@ -173,8 +225,9 @@ impl CatalogInfo for Database {
         Ok(table.map(|table| Arc::clone(&table.columns)))
     }
 
-    async fn table_type(&self, _: &str, _: &str, _: &str) -> DataFusionResult<Option<TableType>> {
-        Ok(Some(TableType::Base))
+    async fn table_type(&self, _: &str, schema: &str, name: &str) -> DataFusionResult<Option<TableType>> {
+        let table = self.names.tables.iter().find(|table| table.schema == schema && table.name == name);
+        Ok(table.map(|table| table.kind))
     }
 }
 
@@ -224,11 +277,17 @@ impl SessionExtras for Extras {
         vec![PG_CATALOG.to_owned(), INFORMATION_SCHEMA.to_owned()]
     }
 
-    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        let Described { pg_catalog, classes, information } = &self.described;
+    fn schema(&self, name: &str, users: Arc<dyn SchemaProvider>) -> Option<Arc<dyn SchemaProvider>> {
+        let (names, described) = (Arc::clone(&self.names), self.described.clone());
         match name {
-            PG_CATALOG => Some(Arc::new(Overlay::new(Arc::clone(pg_catalog), Arc::clone(classes), self.settings.clone()))),
-            INFORMATION_SCHEMA => Some(Arc::clone(information) as Arc<dyn SchemaProvider>),
+            PG_CATALOG => {
+                let (settings, inner) = (self.settings.clone(), Arc::clone(&described.pg_catalog));
+                Some(Arc::new(Overlay { inner, names, described, users, settings }))
+            }
+            INFORMATION_SCHEMA => {
+                let (catalog, inner) = (self.database.clone(), Arc::clone(&described.information));
+                Some(Arc::new(Information { inner, catalog, names, users }))
+            }
             _ => None,
         }
     }

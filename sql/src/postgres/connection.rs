@@ -1,4 +1,4 @@
-//! One connection: from the request for encryption, which is declined, to the last message.
+//! One connection: from the request for encryption to the last message.
 
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -10,14 +10,14 @@ use pgwire::api::{ClientInfo, DefaultClient, NoopHandler, PgWireConnectionState}
 use pgwire::error::{ErrorInfo, PgWireError};
 use pgwire::messages::PgWireFrontendMessage;
 use pgwire::tokio::server::{PgWireMessageServerCodec, process_error, process_message};
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::codec::Framed;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::Postgres;
 use super::cancel::Canceller;
+use super::encryption::negotiate;
 use super::errors::{failed, fatal};
 use super::extended::{Extended, Prepared};
 use super::session::Session;
@@ -29,13 +29,6 @@ use crate::error::Error;
 
 /// A client must have been let in by then.
 const STARTUP_MAX: Duration = Duration::from_secs(20);
-/// Between two looks for the rest of a request for encryption.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
-
-/// A request for encryption: eight bytes, of which the last four are one of these.
-const SSL: u32 = 80_877_103;
-const GSS: u32 = 80_877_104;
-
 type Socket = Framed<Wire, PgWireMessageServerCodec<Arc<Prepared>>>;
 
 struct Handlers {
@@ -64,24 +57,25 @@ impl Postgres {
         })
     }
 
-    async fn talk(self: Arc<Self>, mut stream: TcpStream, stop: CancellationToken) -> io::Result<()> {
+    async fn talk(self: Arc<Self>, stream: TcpStream, stop: CancellationToken) -> io::Result<()> {
         // Answers are written whole; waiting for more to send with them only adds latency.
         stream.set_nodelay(true)?;
         let address = stream.peer_addr()?;
         let deadline = tokio::time::Instant::now() + STARTUP_MAX;
-        let declined = tokio::select! {
-            declined = tokio::time::timeout_at(deadline, decline_encryption(&mut stream)) => declined,
+        let stream = Arc::new(stream);
+        let tls = self.tls.clone().map(TlsAcceptor::from);
+        let negotiated = tokio::select! {
+            negotiated = tokio::time::timeout_at(deadline, negotiate(Arc::clone(&stream), tls.as_ref())) => negotiated,
             () = stop.cancelled() => return Ok(()),
         };
-        if !matches!(declined, Ok(Ok(true))) {
-            return Ok(());
-        }
-        let stream = Arc::new(stream);
-        let (wire, known) = Wire::new(Arc::clone(&stream));
-        let mut socket = Framed::new(wire, PgWireMessageServerCodec::new(DefaultClient::new(address, false)));
+        let Ok(negotiated) = negotiated else { return Ok(()) };
+        let Some(channel) = negotiated? else { return Ok(()) };
+        let client = DefaultClient::new(address, channel.is_secure());
+        let (wire, known) = Wire::new(channel);
+        let mut socket = Framed::new(wire, PgWireMessageServerCodec::new(client));
         socket.set_state(PgWireConnectionState::AwaitingStartup);
         let handlers = Handlers {
-            startup: Arc::new(Startup { postgres: Arc::clone(&self), known }),
+            startup: Arc::new(Startup::new(Arc::clone(&self), known)),
             simple: Arc::new(Simple(Arc::clone(&self))),
             extended: Arc::new(Extended::new(Arc::clone(&self))),
             cancel: Arc::new(Canceller { engine: Arc::clone(&self.engine), keys: Arc::clone(&self.cancel) }),
@@ -117,7 +111,7 @@ impl Postgres {
     pub(super) async fn read(self: &Arc<Self>, session: &Session, text: String) -> Result<Vec<Todo>, PgWireError> {
         let (postgres, text) = (Arc::clone(self), Arc::<str>::from(text));
         let reading = Arc::clone(&text);
-        let reading = AbortOnDropHandle::new(self.engine.runtime.spawn(async move { postgres.rewriter.read(&reading) }));
+        let reading = self.engine.threads.spawn(async move { postgres.rewriter.read(&reading) });
         let read = reading.await.unwrap_or_else(|_| {
             let id = self.engine.engine().env().new_uuid();
             tracing::error!(query = %id, "the task that reads a statement died; this is a bug");
@@ -179,27 +173,4 @@ fn unreadable(error: PgWireError) -> PgWireError {
 
 fn is_stranger(socket: &Socket) -> bool {
     matches!(socket.state(), PgWireConnectionState::AwaitingStartup | PgWireConnectionState::AuthenticationInProgress)
-}
-
-/// Answers that there is no encryption, as often as it is asked for; false if the client does not begin with anything of this protocol.
-async fn decline_encryption(stream: &mut TcpStream) -> io::Result<bool> {
-    for _ in 0..3 {
-        let mut head = [0; 8];
-        let seen = loop {
-            match stream.peek(&mut head).await? {
-                0 => return Ok(false),
-                // TLS without asking first.
-                _ if head[0] == 0x16 => return Ok(false),
-                8 => break head,
-                _ => tokio::time::sleep(LOOK_EVERY).await,
-            }
-        };
-        let code = u32::from_be_bytes([seen[4], seen[5], seen[6], seen[7]]);
-        if seen[..4] != [0, 0, 0, 8] || !matches!(code, SSL | GSS) {
-            return Ok(true);
-        }
-        stream.read_exact(&mut head).await?;
-        tokio::io::AsyncWriteExt::write_all(stream, b"N").await?;
-    }
-    Ok(false)
 }

@@ -7,24 +7,20 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow_pg::row_encoder::RowEncoder;
 use datafusion::common::ParamValues;
 use datafusion::sql::sqlparser::ast::{CloseCursor, DeclareType, FetchDirection, Statement as Ast, Value, ValueWithSpan};
-use futures::{Stream, stream};
 use parking_lot::Mutex;
 use pgwire::api::ClientInfo;
 use pgwire::api::portal::Format;
-use pgwire::api::results::{FieldInfo, QueryResponse, Tag};
+use pgwire::api::results::{QueryResponse, Tag};
 use pgwire::error::{PgWireError, PgWireResult};
-use pgwire::messages::data::DataRow;
 use pgwire::messages::response::TransactionStatus;
 
 use super::errors::{failed, told};
-use super::rows::{fields, plain_batch, plain_schema};
+use super::rows::{Rows, fields, plain_schema};
 use super::session::{PORTALS_MAX, Session};
-use crate::engine::{QueryStream, SqlEngine};
+use crate::engine::SqlEngine;
 
 /// A statement about a cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,10 +93,7 @@ pub(super) struct Cursors(Mutex<HashMap<String, Cursor>>);
 
 struct Cursor {
     hold: bool,
-    query: QueryStream,
-    schema: SchemaRef,
-    /// Rows that were read and not fetched yet.
-    rest: Option<RecordBatch>,
+    rows: Rows,
 }
 
 impl fmt::Debug for Cursor {
@@ -117,7 +110,7 @@ impl Cursors {
 
     /// The columns of the cursor `name`, if there is one.
     pub(super) fn schema(&self, name: &str) -> Option<SchemaRef> {
-        self.0.lock().get(name).map(|cursor| Arc::clone(&cursor.schema))
+        self.0.lock().get(name).map(|cursor| Arc::clone(cursor.rows.schema()))
     }
 
     /// Ends those of a transaction with it.
@@ -175,7 +168,7 @@ pub(super) async fn declare<C: ClientInfo>(
     }
     let query = engine.execute(&session.tenant, session.request(text.to_owned(), values)).await.map_err(|e| failed(&e))?;
     let schema = plain_schema(query.schema());
-    session.cursors.0.lock().insert(name.to_owned(), Cursor { hold, query, schema, rest: None });
+    session.cursors.0.lock().insert(name.to_owned(), Cursor { hold, rows: Rows::new(query, schema) });
     Ok(Tag::new("DECLARE CURSOR"))
 }
 
@@ -192,74 +185,13 @@ pub(super) fn fetch(session: &Arc<Session>, name: &str, take: Take, format: &For
         }
     };
     let schema = session.cursors.schema(name).ok_or_else(|| missing(name))?;
-    let fields = Arc::new(fields(&schema, format)?);
+    let fields = fields(&schema, format)?;
     let cursor = session.cursors.0.lock().remove(name).ok_or_else(|| missing(name))?;
-    let fetching = Fetching {
-        session: Arc::clone(session),
-        name: name.to_owned(),
-        cursor,
-        left,
-        fields: Arc::clone(&fields),
-        encoder: None,
-    };
-    let mut response = QueryResponse::new(fields, fetching.stream());
+    let (session, name, hold) = (Arc::clone(session), name.to_owned(), cursor.hold);
+    let back = move |rows| drop(session.cursors.0.lock().insert(name, Cursor { hold, rows }));
+    let mut response = cursor.rows.take(left, fields, back);
     response.set_command_tag("FETCH");
     Ok(response)
-}
-
-struct Fetching {
-    session: Arc<Session>,
-    name: String,
-    cursor: Cursor,
-    /// Rows that are still wanted; `None`: all.
-    left: Option<u64>,
-    fields: Arc<Vec<FieldInfo>>,
-    encoder: Option<RowEncoder>,
-}
-
-impl Fetching {
-    fn stream(self) -> impl Stream<Item = PgWireResult<DataRow>> + Send {
-        stream::unfold(Some(self), |fetching| async move {
-            let mut fetching = fetching?;
-            match fetching.next().await {
-                Some(Ok(row)) => Some((Ok(row), Some(fetching))),
-                Some(Err(error)) => Some((Err(error), None)),
-                None => {
-                    let Self { session, name, cursor, .. } = fetching;
-                    session.cursors.0.lock().insert(name, cursor);
-                    None
-                }
-            }
-        })
-    }
-
-    async fn next(&mut self) -> Option<PgWireResult<DataRow>> {
-        loop {
-            if let Some(row) = self.encoder.as_mut().and_then(RowEncoder::next_row) {
-                return Some(row);
-            }
-            if self.left == Some(0) {
-                return None;
-            }
-            let batch = match self.cursor.rest.take() {
-                Some(batch) => batch,
-                None => match self.cursor.query.next().await? {
-                    Ok(batch) => batch,
-                    Err(error) => return Some(Err(failed(&error))),
-                },
-            };
-            let rows = batch.num_rows();
-            let taken = self.left.map_or(rows, |left| rows.min(usize::try_from(left).unwrap_or(usize::MAX)));
-            self.left = self.left.map(|left| left - taken as u64);
-            if taken < rows {
-                self.cursor.rest = Some(batch.slice(taken, rows - taken));
-            }
-            match plain_batch(&batch.slice(0, taken), &self.cursor.schema) {
-                Ok(batch) => self.encoder = Some(RowEncoder::new(batch, Arc::clone(&self.fields))),
-                Err(error) => return Some(Err(failed(&error))),
-            }
-        }
-    }
 }
 
 #[cfg(test)]

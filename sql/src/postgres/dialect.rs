@@ -1,7 +1,7 @@
 //! Words that mean another thing to Postgres than to DataFusion, or nothing to it, put into words that DataFusion has.
 //!
 //! ```text
-//! statement ─ about the catalog? ─ yes ─► datafusion-pg-catalog's rules ─► [`catalog_words`] ─┐
+//! statement ─ about the catalog? ─ yes ─► datafusion-pg-catalog's rules ─► `catalog_dialect` ─┐
 //!                                 no ──► the harmless ones of them ──────────────────────────┴─► [`words`]
 //! ```
 //! The rules of the library were written for what clients ask of `pg_catalog`. Some of them change what a statement over other tables
@@ -11,23 +11,16 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, Query, Select, SelectItem, SetExpr, Statement, TableFactor, Value, Visit, VisitMut,
-    Visitor, VisitorMut,
+    Array, BinaryOperator, CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
+    Ident, ObjectName, Query, SelectItem, SetExpr, Statement, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 use datafusion_pg_catalog::sql::rules::{
     CurrentUserVariableToSessionUserFunctionCall, FixVersionColumnName, RewriteArrayAnyAllOperation, RewritePgCatalogOperator,
     SqlStatementRewriteRule, StripCallableQualifier, StripCollate,
 };
 
-use super::views;
-
 /// Functions that have another name here.
 const RENAMED: [(&str, &str); 2] = [("every", "bool_and"), ("localtimestamp", "now")];
-
-/// Columns of `pg_type` that name a function. Here they are text; compared with a `regproc` they are compared with its name.
-const PROCEDURES: [&str; 9] =
-    ["typinput", "typoutput", "typreceive", "typsend", "typmodin", "typmodout", "typanalyze", "typsubscript", "prosupport"];
 
 /// Whether `statement` asks about the catalog: names a table of it, or casts to one of its types of names.
 pub(super) fn is_about_catalog(statement: &Statement) -> bool {
@@ -73,127 +66,9 @@ pub(super) fn harmless(statement: Statement) -> Statement {
     rules.iter().fold(statement, |statement, rule| rule.rewrite(statement))
 }
 
-/// Puts what only questions about the catalog have into words that there are.
-pub(super) fn catalog_words(statement: &mut Statement) {
-    let _ = statement.visit(&mut CatalogWords);
-}
-
 /// Puts what has another meaning, or none, into words that have that of Postgres.
 pub(super) fn words(statement: &mut Statement) {
     let _ = statement.visit(&mut Words);
-}
-
-struct CatalogWords;
-
-impl VisitorMut for CatalogWords {
-    type Break = ();
-
-    fn pre_visit_relation(&mut self, name: &mut ObjectName) -> ControlFlow<()> {
-        let alone = match name.0.as_slice() {
-            [part] => part.as_ident().map(|ident| ident.value.to_ascii_lowercase()),
-            _ => None,
-        };
-        if alone.is_some_and(|alone| views::NAMES.contains(&alone.as_str())) {
-            let mut parts = ObjectName::from(vec![Ident::new("pg_catalog")]).0;
-            parts.append(&mut name.0);
-            name.0 = parts;
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        match expr {
-            Expr::BinaryOp { left, op: BinaryOperator::Eq | BinaryOperator::NotEq, right } => {
-                if is_procedure(left)
-                    && let Some(name) = procedure_name(right)
-                {
-                    **right = name;
-                }
-            }
-            Expr::Subquery(query) if is_correlated(query) => first_of(query),
-            // (keys).n: a field of a composite value.
-            Expr::CompoundFieldAccess { root, access_chain } => {
-                if let [AccessExpr::Dot(Expr::Identifier(field))] = access_chain.as_slice() {
-                    *expr = call("get_field", vec![root.as_ref().clone(), literal(&field.value)]);
-                }
-            }
-            _ => {}
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-fn is_procedure(expr: &Expr) -> bool {
-    let name = match expr {
-        Expr::Identifier(ident) => Some(ident),
-        Expr::CompoundIdentifier(idents) => idents.last(),
-        _ => None,
-    };
-    name.is_some_and(|name| PROCEDURES.contains(&name.value.to_ascii_lowercase().as_str()))
-}
-
-/// The name of a procedure that is looked up: `(SELECT oid FROM pg_catalog.pg_proc WHERE proname = 'array_in')`, as the library has it.
-fn procedure_name(expr: &Expr) -> Option<Expr> {
-    let Expr::Subquery(query) = expr else { return None };
-    let SetExpr::Select(select) = query.body.as_ref() else { return None };
-    let Some(Expr::BinaryOp { left, op: BinaryOperator::Eq, right }) = &select.selection else { return None };
-    match left.as_ref() {
-        Expr::Identifier(ident) if ident.value == "proname" => {}
-        _ => return None,
-    }
-    Some(match text_of(right) {
-        Some(text) => literal(text.strip_prefix("pg_catalog.").unwrap_or(text)),
-        None => right.as_ref().clone(),
-    })
-}
-
-/// Whether a subquery names a relation that it does not have.
-fn is_correlated(query: &Query) -> bool {
-    struct Finder(Vec<String>);
-    impl Visitor for Finder {
-        type Break = ();
-
-        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-            match expr {
-                Expr::CompoundIdentifier(idents) if idents.len() > 1 && !self.0.contains(&idents[idents.len() - 2].value) => {
-                    ControlFlow::Break(())
-                }
-                _ => ControlFlow::Continue(()),
-            }
-        }
-    }
-    struct Relations(Vec<String>);
-    impl Visitor for Relations {
-        type Break = ();
-
-        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
-            let (alias, name) = match factor {
-                TableFactor::Table { alias, name, .. } => (alias, name.0.last().and_then(|part| part.as_ident())),
-                TableFactor::Derived { alias, .. } | TableFactor::NestedJoin { alias, .. } => (alias, None),
-                _ => return ControlFlow::Continue(()),
-            };
-            self.0.extend(alias.as_ref().map(|alias| &alias.name).or(name).map(|name| name.value.clone()));
-            ControlFlow::Continue(())
-        }
-    }
-    let mut relations = Relations(Vec::new());
-    let _ = query.visit(&mut relations);
-    query.visit(&mut Finder(relations.0)).is_break()
-}
-
-/// Makes a scalar subquery one that has a row at most by its form, as DataFusion wants it: the oids of the catalog see to it that it has.
-fn first_of(query: &mut Query) {
-    query.limit_clause = None;
-    let SetExpr::Select(select) = query.body.as_mut() else { return };
-    let Select { projection, group_by, .. } = select.as_mut();
-    if *group_by != datafusion::sql::sqlparser::ast::GroupByExpr::Expressions(Vec::new(), Vec::new()) {
-        return;
-    }
-    if let [SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }] = projection.as_mut_slice()
-        && !matches!(expr, Expr::Function(_))
-    {
-        *expr = call("first_value", vec![expr.clone()]);
-    }
 }
 
 struct Words;
@@ -373,7 +248,7 @@ fn quoted(c: char) -> impl Iterator<Item = char> {
     (c.is_ascii_punctuation()).then_some('\\').into_iter().chain([c])
 }
 
-fn text_of(expr: &Expr) -> Option<&str> {
+pub(super) fn text_of(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Value(value) => text_of_value(value),
         _ => None,
@@ -387,7 +262,7 @@ fn text_of_value(value: &datafusion::sql::sqlparser::ast::ValueWithSpan) -> Opti
     }
 }
 
-fn literal(text: &str) -> Expr {
+pub(super) fn literal(text: &str) -> Expr {
     Expr::Value(Value::SingleQuotedString(text.to_owned()).with_empty_span())
 }
 
@@ -399,7 +274,7 @@ fn is_call(expr: &Expr, name: &str) -> bool {
     matches!(expr, Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case(name))
 }
 
-fn arguments(arguments: &FunctionArguments) -> Option<Vec<Expr>> {
+pub(super) fn arguments(arguments: &FunctionArguments) -> Option<Vec<Expr>> {
     let FunctionArguments::List(list) = arguments else { return None };
     let expr = |argument: &FunctionArg| match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
@@ -408,7 +283,7 @@ fn arguments(arguments: &FunctionArguments) -> Option<Vec<Expr>> {
     list.args.iter().map(expr).collect()
 }
 
-fn call(name: &str, args: Vec<Expr>) -> Expr {
+pub(super) fn call(name: &str, args: Vec<Expr>) -> Expr {
     let args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
     Expr::Function(datafusion::sql::sqlparser::ast::Function {
         name: ObjectName::from(vec![Ident::new(name)]),

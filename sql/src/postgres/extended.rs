@@ -345,7 +345,7 @@ impl Extended {
                 let request = session.request(text.clone(), values);
                 let query = self.parser.0.engine.execute(&session.tenant, request).await.map_err(|e| failed(&e))?;
                 let fields = rows::fields(&prepared.schema, &portal.result_column_format)?;
-                Ok(Some(rows::answer(query, Arc::clone(&prepared.schema), fields)))
+                Ok(Some(rows::Rows::new(query, Arc::clone(&prepared.schema)).take(None, fields, drop)))
             }
         }
     }

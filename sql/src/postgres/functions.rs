@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use arrow::array::{AsArray, StringArray};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Fields, Int64Type};
-use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
@@ -20,6 +21,7 @@ use datafusion_pg_catalog::pg_catalog::{
     quote_ident_udf,
 };
 
+use super::format::Format;
 use super::settings::{SERVER_VERSION, Settings};
 use super::to_char::ToChar;
 
@@ -28,16 +30,18 @@ const PRIVILEGES: [&str; 4] =
     ["has_table_privilege", "has_schema_privilege", "has_database_privilege", "has_any_column_privilege"];
 
 /// Functions about things that there are none of, such as comments, views, indexes: null, whatever they are asked.
-const NOTHING: [&str; 18] = [
+const NOTHING: [&str; 21] = [
     "_pg_expandarray",
     "col_description",
     "inet_client_addr",
     "inet_server_addr",
     "obj_description",
     "pg_advisory_unlock_all",
+    "pg_database_size",
     "pg_get_function_arguments",
     "pg_get_function_identity_arguments",
     "pg_get_function_result",
+    "pg_get_function_sqlbody",
     "pg_get_functiondef",
     "pg_get_indexdef",
     "pg_get_ruledef",
@@ -46,11 +50,26 @@ const NOTHING: [&str; 18] = [
     "pg_get_viewdef",
     "pg_table_size",
     "pg_tablespace_location",
+    "pg_tablespace_size",
     "shobj_description",
 ];
 
 /// Functions about what the search path hides: nothing.
-const VISIBLE: [&str; 3] = ["pg_function_is_visible", "pg_operator_is_visible", "pg_type_is_visible"];
+const VISIBLE: [&str; 13] = [
+    "pg_collation_is_visible",
+    "pg_conversion_is_visible",
+    "pg_function_is_visible",
+    "pg_opclass_is_visible",
+    "pg_operator_is_visible",
+    "pg_opfamily_is_visible",
+    "pg_statistics_obj_is_visible",
+    "pg_ts_config_is_visible",
+    "pg_ts_dict_is_visible",
+    "pg_ts_parser_is_visible",
+    "pg_ts_template_is_visible",
+    "pg_type_is_visible",
+    "pg_index_is_visible",
+];
 
 /// Functions that are the same for every session.
 pub(super) fn all() -> Vec<ScalarUDF> {
@@ -75,6 +94,7 @@ pub(super) fn all() -> Vec<ScalarUDF> {
         quote_ident_udf::create_parse_ident_udf(),
         array_bounds_udf::create_array_upper_udf(),
         array_bounds_udf::create_array_lower_udf(),
+        constant("getdatabaseencoding", text("UTF8")),
         constant("pg_is_in_recovery", ScalarValue::Boolean(Some(false))),
         constant("pg_my_temp_schema", ScalarValue::Int32(Some(0))),
         constant("version", text(&format!("PostgreSQL {SERVER_VERSION} (Telelake {})", env!("CARGO_PKG_VERSION")))),
@@ -82,6 +102,9 @@ pub(super) fn all() -> Vec<ScalarUDF> {
     all.extend(PRIVILEGES.map(has_privilege_udf::create_has_privilege_udf));
     all.extend(NOTHING.map(|name| ScalarUDF::from(Always::new(name, nothing(name)))));
     all.push(ScalarUDF::from(ToChar::new()));
+    all.push(ScalarUDF::from(Format::new()));
+    // The number of UTF8, the only encoding.
+    all.push(ScalarUDF::from(Always::new("pg_char_to_encoding", ScalarValue::Int32(Some(6)))));
     all.push(size_pretty());
     all.extend(VISIBLE.map(|name| ScalarUDF::from(Always::new(name, ScalarValue::Boolean(Some(true))))));
     all
@@ -95,6 +118,8 @@ fn nothing(name: &str) -> ScalarValue {
             let fields = [("x", DataType::Int32), ("n", DataType::Int32)].map(|(name, of)| Field::new(name, of, true));
             ScalarValue::try_from(DataType::Struct(Fields::from_iter(fields))).unwrap_or(ScalarValue::Null)
         }
+        // Sizes, which clients hand to pg_size_pretty.
+        "pg_database_size" | "pg_table_size" | "pg_tablespace_size" => ScalarValue::Int64(None),
         _ => ScalarValue::Utf8(None),
     }
 }
@@ -218,19 +243,24 @@ impl ScalarUDFImpl for Setting {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let scalar = |at: usize| match args.args.get(at) {
-            Some(ColumnarValue::Scalar(value)) => Ok(Some(value)),
-            Some(ColumnarValue::Array(_)) => plan_err!("{} takes a constant", self.name),
-            None => Ok(None),
-        };
         if self.name == "set_config" {
             return Ok(args.args.get(1).cloned().unwrap_or(ColumnarValue::Scalar(ScalarValue::Utf8(None))));
         }
-        let name = scalar(0)?.and_then(|name| name.try_as_str().flatten()).unwrap_or_default();
-        let missing_ok = matches!(scalar(1)?, Some(ScalarValue::Boolean(Some(true))));
-        match self.value(name) {
-            None if !missing_ok => exec_err!("unrecognized configuration parameter \"{name}\""),
-            value => Ok(ColumnarValue::Scalar(ScalarValue::Utf8(value.map(str::to_owned)))),
+        let missing_ok = matches!(args.args.get(1), Some(ColumnarValue::Scalar(ScalarValue::Boolean(Some(true)))));
+        let value = |name: Option<&str>| match name.map(|name| (name, self.value(name))) {
+            Some((name, None)) if !missing_ok => exec_err!("unrecognized configuration parameter \"{name}\""),
+            found => Ok(found.and_then(|(_, value)| value)),
+        };
+        match &args.args[0] {
+            ColumnarValue::Scalar(name) => {
+                let value = value(name.try_as_str().flatten())?;
+                Ok(ColumnarValue::Scalar(ScalarValue::Utf8(value.map(str::to_owned))))
+            }
+            ColumnarValue::Array(names) => {
+                let values =
+                    cast(names, &DataType::Utf8)?.as_string::<i32>().iter().map(value).collect::<Result<StringArray>>()?;
+                Ok(ColumnarValue::Array(Arc::new(values)))
+            }
         }
     }
 }

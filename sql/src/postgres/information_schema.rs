@@ -4,14 +4,16 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, StringArray, new_null_array};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow_pg::datatypes::into_pg_type;
 use async_trait::async_trait;
 use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::common::Result;
+use datafusion::datasource::TableType;
 use pgwire::api::Type;
 
-use super::catalog::Listed;
+use super::catalog::{Listed, Names};
+use super::users;
 use super::views::{empty, table};
 
 /// Views about things that there are none of, and their columns, which are all text.
@@ -106,16 +108,53 @@ impl InformationSchema {
     /// A type that Postgres has none for.
     pub(super) fn new(catalog: &str, schemas: &[&str], listed: &[Listed]) -> Result<Self> {
         let mut tables = vec![
-            ("columns".to_owned(), columns(catalog, listed)?),
+            ("columns".to_owned(), columns(catalog, &listed.iter().collect::<Vec<_>>())?),
             ("information_schema_catalog_name".to_owned(), table(vec![("catalog_name", texts([catalog]))])?),
             ("schemata".to_owned(), schemata(catalog, schemas)?),
-            ("tables".to_owned(), all_tables(catalog, listed)?),
+            ("tables".to_owned(), all_tables(catalog, &listed.iter().collect::<Vec<_>>())?),
         ];
         for (name, columns) in NOTHING {
             let fields = columns.iter().map(|column| Field::new(*column, DataType::Utf8, true)).collect::<Vec<_>>();
             tables.push((name.to_owned(), empty(Arc::new(Schema::new(fields)))?));
         }
         Ok(Self { tables })
+    }
+
+    /// Names and columns of what is in it.
+    pub(super) fn tables(&self) -> impl Iterator<Item = (&str, SchemaRef)> {
+        self.tables.iter().map(|(name, table)| (name.as_str(), table.schema()))
+    }
+}
+
+/// The schema as one statement sees it: with the tables that users of the tenant made.
+#[derive(Debug)]
+pub(super) struct Information {
+    pub(super) inner: Arc<InformationSchema>,
+    pub(super) catalog: String,
+    pub(super) names: Arc<Names>,
+    pub(super) users: Arc<dyn SchemaProvider>,
+}
+
+#[async_trait]
+impl SchemaProvider for Information {
+    fn table_names(&self) -> Vec<String> {
+        self.inner.table_names()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if !matches!(name, "columns" | "tables") || self.users.table_names().is_empty() {
+            return self.inner.table(name).await;
+        }
+        let theirs = users::listed(self.users.as_ref()).await?;
+        let listed: Vec<&Listed> = self.names.tables.iter().chain(&theirs).collect();
+        match name {
+            "columns" => columns(&self.catalog, &listed).map(Some),
+            _ => all_tables(&self.catalog, &listed).map(Some),
+        }
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.inner.table_exist(name)
     }
 }
 
@@ -159,13 +198,13 @@ fn schemata(catalog: &str, schemas: &[&str]) -> Result<Arc<dyn TableProvider>> {
     ])
 }
 
-fn all_tables(catalog: &str, listed: &[Listed]) -> Result<Arc<dyn TableProvider>> {
+fn all_tables(catalog: &str, listed: &[&Listed]) -> Result<Arc<dyn TableProvider>> {
     let rows = listed.len();
     table(vec![
         ("table_catalog", same(catalog, rows)),
         ("table_schema", texts(listed.iter().map(|table| table.schema.as_str()))),
         ("table_name", texts(listed.iter().map(|table| table.name.as_str()))),
-        ("table_type", same("BASE TABLE", rows)),
+        ("table_type", texts(listed.iter().map(|table| if table.kind == TableType::View { "VIEW" } else { "BASE TABLE" }))),
         ("self_referencing_column_name", nulls(rows)),
         ("reference_generation", nulls(rows)),
         ("user_defined_type_catalog", nulls(rows)),
@@ -178,7 +217,7 @@ fn all_tables(catalog: &str, listed: &[Listed]) -> Result<Arc<dyn TableProvider>
 }
 
 /// One row for every column, in order within its table.
-fn columns(catalog: &str, listed: &[Listed]) -> Result<Arc<dyn TableProvider>> {
+fn columns(catalog: &str, listed: &[&Listed]) -> Result<Arc<dyn TableProvider>> {
     struct Row<'a> {
         table: &'a Listed,
         field: &'a Field,

@@ -19,23 +19,28 @@
 mod ask;
 mod cancel;
 mod catalog;
+mod catalog_dialect;
 mod command;
 mod connection;
 mod cursor;
 mod dialect;
+mod encryption;
 mod errors;
 mod extended;
+mod format;
 pub mod frames;
 mod functions;
 mod information_schema;
 mod params;
 mod rows;
+pub mod scram;
 mod session;
 pub mod settings;
 mod simple;
 mod startup;
 mod statements;
 mod to_char;
+mod users;
 mod views;
 mod wire;
 
@@ -43,22 +48,46 @@ use std::sync::Arc;
 
 use ::catalog::TenantId;
 use tokio::sync::OnceCell;
+use tokio_rustls::rustls::ServerConfig;
 
 use crate::engine::SqlEngine;
 use cancel::CancelKeys;
 use catalog::Names;
+pub use scram::Verifier;
 use statements::Rewriter;
 
 /// Decides who a session is for. The root package has the tokens.
 pub trait Admit: std::fmt::Debug + Send + Sync {
-    /// Whether a password is asked for: the token.
-    fn wants_password(&self) -> bool;
+    /// How a session of `user` has to prove who it is.
+    fn wants(&self, user: &str) -> Wanted;
 
-    /// The tenant of a session that asks for `tenant`, or for none in particular, and shows `password`.
+    /// The tenant of a session that asks for `tenant`, or for none in particular, and has shown this.
     ///
     /// # Errors
     /// Why it is not let in, for the client to read.
-    fn admit(&self, tenant: Option<TenantId>, password: Option<&str>) -> Result<TenantId, String>;
+    fn admit(&self, tenant: Option<TenantId>, shown: Shown<'_>) -> Result<TenantId, String>;
+}
+
+/// What a client has to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// Nothing.
+    Nothing,
+    /// A token, as it is.
+    Token,
+    /// A proof that it has the password of which this is known.
+    Proof(Verifier),
+}
+
+/// What a client has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown<'a> {
+    /// Nothing.
+    Nothing,
+    /// This token.
+    Token(&'a str),
+    /// That it has the password of this user.
+    Proof(&'a str),
 }
 
 /// The service. One per process.
@@ -66,6 +95,8 @@ pub trait Admit: std::fmt::Debug + Send + Sync {
 pub struct Postgres {
     engine: Arc<SqlEngine>,
     admit: Arc<dyn Admit>,
+    /// Encrypts, if there is a certificate; then nothing else is spoken.
+    tls: Option<Arc<ServerConfig>>,
     cancel: Arc<CancelKeys>,
     rewriter: Rewriter,
     /// Tables and columns, read when the first session begins.
@@ -73,9 +104,9 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// The service over `engine`, for those whom `admit` lets in.
-    pub fn new(engine: Arc<SqlEngine>, admit: Arc<dyn Admit>) -> Arc<Self> {
+    /// The service over `engine`, for those whom `admit` lets in, encrypted by `tls`, or not at all.
+    pub fn new(engine: Arc<SqlEngine>, admit: Arc<dyn Admit>, tls: Option<Arc<ServerConfig>>) -> Arc<Self> {
         let cancel = Arc::new(CancelKeys::new(engine.engine().env().clone()));
-        Arc::new(Self { engine, admit, cancel, rewriter: Rewriter::new(), names: OnceCell::new() })
+        Arc::new(Self { engine, admit, tls, cancel, rewriter: Rewriter::new(), names: OnceCell::new() })
     }
 }

@@ -98,43 +98,93 @@ fn size(data_type: &Type) -> i16 {
     }
 }
 
-/// The answer of `query` in the types of `schema`, a [`plain_schema`], encoded as `fields` say. Batches are read as rows are taken.
-pub(super) fn answer(query: QueryStream, schema: SchemaRef, fields: Vec<FieldInfo>) -> QueryResponse {
-    let fields = Arc::new(fields);
-    let rows = Rows { query, schema, fields: Arc::clone(&fields), batch: None };
-    QueryResponse::new(fields, rows.stream())
-}
-
-struct Rows {
+/// A query whose rows leave in the types of a [`plain_schema`], from batches that are read as rows are taken.
+pub(super) struct Rows {
     query: QueryStream,
     schema: SchemaRef,
-    fields: Arc<Vec<FieldInfo>>,
-    batch: Option<RowEncoder>,
+    /// Rows that were read and not taken yet.
+    rest: Option<RecordBatch>,
 }
 
 impl Rows {
-    fn stream(self) -> impl Stream<Item = PgWireResult<DataRow>> + Send {
+    /// The rows of `query` in the types of `schema`, in which they were described.
+    pub(super) fn new(query: QueryStream, schema: SchemaRef) -> Self {
+        Self { query, schema, rest: None }
+    }
+
+    /// The columns.
+    pub(super) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Takes the next `wanted` rows (`None`: all that are left), encoded as `fields` say. `rest` gets what is behind them, unless an error came.
+    pub(super) fn take(
+        self,
+        wanted: Option<u64>,
+        fields: Vec<FieldInfo>,
+        rest: impl FnOnce(Self) + Send + 'static,
+    ) -> QueryResponse {
+        let fields = Arc::new(fields);
+        let taking = Taking { rows: self, wanted, fields: Arc::clone(&fields), encoder: None };
+        QueryResponse::new(fields, taking.stream(rest))
+    }
+
+    /// At most `wanted` rows, and at least one.
+    async fn next(&mut self, wanted: Option<u64>) -> Option<Result<RecordBatch, Error>> {
+        let batch = match self.rest.take() {
+            Some(batch) => batch,
+            None => match self.query.next().await? {
+                Ok(batch) => batch,
+                Err(error) => return Some(Err(error)),
+            },
+        };
+        let rows = batch.num_rows();
+        let taken = wanted.map_or(rows, |wanted| rows.min(usize::try_from(wanted).unwrap_or(usize::MAX)));
+        if taken < rows {
+            self.rest = Some(batch.slice(taken, rows - taken));
+        }
+        Some(plain_batch(&batch.slice(0, taken), &self.schema))
+    }
+}
+
+/// Rows on their way out.
+struct Taking {
+    rows: Rows,
+    /// Rows that are still wanted; `None`: all.
+    wanted: Option<u64>,
+    fields: Arc<Vec<FieldInfo>>,
+    encoder: Option<RowEncoder>,
+}
+
+impl Taking {
+    fn stream(self, rest: impl FnOnce(Rows) + Send) -> impl Stream<Item = PgWireResult<DataRow>> + Send {
         // After an error nothing more comes.
-        stream::unfold(Some(self), |rows| async move {
-            let mut rows = rows?;
-            match rows.next().await {
-                Some(Ok(row)) => Some((Ok(row), Some(rows))),
+        stream::unfold(Some((self, rest)), |state| async move {
+            let (mut taking, rest) = state?;
+            match taking.next().await {
+                Some(Ok(row)) => Some((Ok(row), Some((taking, rest)))),
                 Some(Err(error)) => Some((Err(error), None)),
-                None => None,
+                None => {
+                    rest(taking.rows);
+                    None
+                }
             }
         })
     }
 
     async fn next(&mut self) -> Option<PgWireResult<DataRow>> {
         loop {
-            if let Some(row) = self.batch.as_mut().and_then(RowEncoder::next_row) {
+            if let Some(row) = self.encoder.as_mut().and_then(RowEncoder::next_row) {
                 return Some(row);
             }
-            match self.query.next().await? {
-                Ok(batch) => match plain_batch(&batch, &self.schema) {
-                    Ok(batch) => self.batch = Some(RowEncoder::new(batch, Arc::clone(&self.fields))),
-                    Err(error) => return Some(Err(failed(&error))),
-                },
+            if self.wanted == Some(0) {
+                return None;
+            }
+            match self.rows.next(self.wanted).await? {
+                Ok(batch) => {
+                    self.wanted = self.wanted.map(|wanted| wanted - batch.num_rows() as u64);
+                    self.encoder = Some(RowEncoder::new(batch, Arc::clone(&self.fields)));
+                }
                 Err(error) => return Some(Err(failed(&error))),
             }
         }
@@ -145,7 +195,7 @@ impl Rows {
 ///
 /// # Errors
 /// `Encode`: a value does not fit, or there are other columns than were described.
-pub(super) fn plain_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Error> {
+fn plain_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Error> {
     let failed = |reason: String| Error::Encode { reason };
     if batch.num_columns() != schema.fields().len() {
         return Err(failed("the answer has other columns than were described".to_owned()));

@@ -105,7 +105,7 @@ impl Simple {
                 let query = self.0.engine.execute(&session.tenant, session.request(text, None)).await.map_err(|e| failed(&e))?;
                 let schema = rows::plain_schema(query.schema());
                 let fields = rows::fields(&schema, &Format::UnifiedText)?;
-                send_query_response(client, rows::answer(query, schema, fields), true).await
+                send_query_response(client, rows::Rows::new(query, schema).take(None, fields, drop), true).await
             }
         }
     }

@@ -1,10 +1,12 @@
 //! The first messages of a session: which database, as whom, with which settings; and the password, if one is asked for.
 //!
 //! ```text
-//! Startup ─► database → tenant ─► no tokens: let in    tokens: AuthenticationCleartextPassword ─► token ─► Admit ─► let in
+//! Startup ─ encrypted, if there is a certificate ─► Admit::wants ─┬ nothing ─────────────────────────────────────┐
+//!                                                                 ├ a token ─ AuthenticationCleartextPassword ──┤
+//!                                                                 └ a proof ─ SASL, SASLContinue, SASLFinal ────┴► Admit::admit ─► let in
 //! ```
-//! The password is a token, known here by its SHA-256 only, and SCRAM needs what that cannot give; so the token travels as it is, as it does
-//! over HTTP. That is for the loopback address, or behind something that speaks TLS.
+//! The password is a token. Of most, the SHA-256 is all that is known, and SCRAM needs what that cannot give; so such a token travels as it
+//! is, as it does over HTTP: over TLS, or to the loopback address. One with a verifier does not travel at all.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -12,6 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use catalog::TenantId;
 use futures::{Sink, SinkExt};
 use parking_lot::Mutex;
@@ -20,15 +24,16 @@ use pgwire::api::auth::{
 };
 use pgwire::api::{ClientInfo, METADATA_DATABASE, METADATA_USER, PgWireConnectionState};
 use pgwire::error::{PgWireError, PgWireResult};
-use pgwire::messages::startup::Authentication;
+use pgwire::messages::startup::{Authentication, PasswordMessageFamily};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 
-use super::Postgres;
 use super::catalog::{Database, Names};
 use super::cursor::Cursors;
 use super::errors::{failed, fatal};
+use super::scram::{Exchange, MECHANISM, ScramError, Verifier, initial_response};
 use super::session::{Kept, Session};
 use super::settings::{Settings, options};
+use super::{Postgres, Shown, Wanted};
 
 /// Databases that name no tenant in particular: tools connect to them when they are told nothing else.
 const UNNAMED: [&str; 3] = ["", "postgres", "telelake"];
@@ -38,9 +43,20 @@ const NO_SETTINGS: [&str; 4] = ["user", "database", "options", "replication"];
 /// Lets clients in.
 #[derive(Debug)]
 pub(super) struct Startup {
-    pub(super) postgres: Arc<Postgres>,
+    postgres: Arc<Postgres>,
     /// Tells the socket that the client was let in.
-    pub(super) known: Arc<AtomicBool>,
+    known: Arc<AtomicBool>,
+    proof: Mutex<Proof>,
+}
+
+/// How far a client is with what it has to show.
+#[derive(Debug)]
+enum Proof {
+    /// Nothing was asked for, or it is over.
+    None,
+    Token,
+    First(Verifier),
+    Last(Exchange),
 }
 
 #[async_trait]
@@ -59,18 +75,26 @@ impl StartupHandler for Startup {
                 {
                     return Err(fatal("0A000", "replication is not supported: this server can only be read with SQL"));
                 }
-                if !self.postgres.admit.wants_password() {
-                    return self.let_in(client, None).await;
+                if self.postgres.tls.is_some() && !client.is_secure() {
+                    return Err(fatal(
+                        "28000",
+                        "connection is not encrypted, and this server wants TLS: connect with sslmode=require",
+                    ));
                 }
+                let (proof, asked) = match self.postgres.admit.wants(&user(client)) {
+                    Wanted::Nothing => return self.let_in(client, Shown::Nothing).await,
+                    Wanted::Token => (Proof::Token, Authentication::CleartextPassword),
+                    Wanted::Proof(verifier) => (Proof::First(verifier), Authentication::SASL(vec![MECHANISM.to_owned()])),
+                };
+                *self.proof.lock() = proof;
                 client.set_state(PgWireConnectionState::AuthenticationInProgress);
-                client.send(PgWireBackendMessage::Authentication(Authentication::CleartextPassword)).await?;
+                client.send(PgWireBackendMessage::Authentication(asked)).await?;
                 Ok(())
             }
             PgWireFrontendMessage::PasswordMessageFamily(message)
                 if matches!(client.state(), PgWireConnectionState::AuthenticationInProgress) =>
             {
-                let password = message.into_password()?;
-                self.let_in(client, Some(password.password.as_str())).await
+                self.prove(client, message).await
             }
             _ => Err(fatal("08P01", "this is no start-up message")),
         }
@@ -78,21 +102,67 @@ impl StartupHandler for Startup {
 }
 
 impl Startup {
-    async fn let_in<C>(&self, client: &mut C, password: Option<&str>) -> PgWireResult<()>
+    /// Lets in one client, which `known` tells of then.
+    pub(super) fn new(postgres: Arc<Postgres>, known: Arc<AtomicBool>) -> Self {
+        Self { postgres, known, proof: Mutex::new(Proof::None) }
+    }
+
+    /// Takes the next message of somebody who has something to prove.
+    async fn prove<C>(&self, client: &mut C, message: PasswordMessageFamily) -> PgWireResult<()>
+    where
+        C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let proof = std::mem::replace(&mut *self.proof.lock(), Proof::None);
+        match proof {
+            Proof::None => Err(fatal("08P01", "there is nothing to prove")),
+            Proof::Token => {
+                let token = message.into_password()?;
+                self.let_in(client, Shown::Token(&token.password)).await
+            }
+            Proof::First(verifier) => {
+                let PasswordMessageFamily::Raw(body) = message else { return Err(fatal("08P01", "this is no proof")) };
+                let (mechanism, first) = initial_response(&body).map_err(|e| refused(client, e))?;
+                if mechanism != MECHANISM {
+                    return Err(fatal("08P01", "client selected a SASL mechanism that was not offered"));
+                }
+                let (exchange, answer) = Exchange::begin(verifier, first, &self.nonce()).map_err(|e| refused(client, e))?;
+                *self.proof.lock() = Proof::Last(exchange);
+                client.send(PgWireBackendMessage::Authentication(Authentication::SASLContinue(answer.into()))).await?;
+                Ok(())
+            }
+            Proof::Last(exchange) => {
+                let last = message.into_sasl_response()?;
+                let answer = exchange.finish(&last.data).map_err(|e| refused(client, e))?;
+                client.send(PgWireBackendMessage::Authentication(Authentication::SASLFinal(answer.into()))).await?;
+                let user = user(client);
+                self.let_in(client, Shown::Proof(&user)).await
+            }
+        }
+    }
+
+    /// A nonce that nobody has seen.
+    fn nonce(&self) -> String {
+        let entropy = &self.postgres.engine.engine().env().entropy;
+        STANDARD.encode([entropy.next_u64(), entropy.next_u64(), entropy.next_u64()].map(u64::to_le_bytes).concat())
+    }
+
+    async fn let_in<C>(&self, client: &mut C, shown: Shown<'_>) -> PgWireResult<()>
     where
         C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let named = client.metadata().get(METADATA_DATABASE).cloned().unwrap_or_default();
-        let user = client.metadata().get(METADATA_USER).cloned().unwrap_or_else(|| "anonymous".to_owned());
+        let user = user(client);
         let tenant = match UNNAMED.contains(&named.as_str()) {
             true => None,
             false => {
                 Some(TenantId::parse(&named).map_err(|e| fatal("3D000", format!("database \"{named}\" is no tenant: {e}")))?)
             }
         };
-        let tenant = self.postgres.admit.admit(tenant, password).map_err(|reason| {
+        let tenant = self.postgres.admit.admit(tenant, shown).map_err(|reason| {
             metrics::counter!("telelake_postgres_refused_total").increment(1);
             fatal("28P01", reason)
         })?;
@@ -121,6 +191,23 @@ impl Startup {
         self.known.store(true, Ordering::Relaxed);
         metrics::counter!("telelake_postgres_sessions_total").increment(1);
         finish_authentication(client, &told).await
+    }
+}
+
+/// The user as the client calls itself.
+fn user<C: ClientInfo>(client: &C) -> String {
+    client.metadata().get(METADATA_USER).cloned().unwrap_or_else(|| "anonymous".to_owned())
+}
+
+/// What is said of a proof that is none.
+fn refused<C: ClientInfo>(client: &C, error: ScramError) -> PgWireError {
+    match error {
+        ScramError::WrongProof => {
+            metrics::counter!("telelake_postgres_refused_total").increment(1);
+            fatal("28P01", format!("password authentication failed for user \"{}\"", user(client)))
+        }
+        ScramError::NotOffered(_) => fatal("0A000", error.to_string()),
+        ScramError::Malformed(_) => fatal("08P01", error.to_string()),
     }
 }
 

@@ -14,7 +14,7 @@ use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 
 use super::command::Command;
 use super::cursor::CursorStatement;
-use super::dialect;
+use super::{catalog_dialect, dialect};
 use crate::error::{Error, Result};
 use crate::statement;
 
@@ -78,7 +78,7 @@ impl Rewriter {
         for statement in &mut statements {
             dialect::words(statement);
             if about_catalog {
-                dialect::catalog_words(statement);
+                catalog_dialect::words(statement);
             }
         }
         Ok(if about_catalog { statements } else { statements.into_iter().map(dialect::harmless).collect() })

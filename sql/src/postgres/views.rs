@@ -4,17 +4,19 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, new_null_array};
-use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::common::Result;
 use datafusion::datasource::MemTable;
 
+use super::catalog::{Described, Names};
 use super::settings::Settings;
+use super::users;
 
 /// Names of tables that are ours, beside those that the library has, too.
-pub(super) const NAMES: [&str; 5] = ["pg_indexes", "pg_stats", "pg_stat_activity", "pg_locks", "pg_timezone_names"];
+pub(super) const NAMES: [&str; 6] =
+    ["pg_indexes", "pg_stats", "pg_stat_activity", "pg_locks", "pg_timezone_names", "pg_user_mappings"];
 
 /// Limits that clients ask for and nobody can set.
 const LIMITS: [(&str, &str); 2] = [("max_index_keys", "32"), ("block_size", "8192")];
@@ -22,15 +24,24 @@ const LIMITS: [(&str, &str); 2] = [("max_index_keys", "32"), ("block_size", "819
 /// The library's schema with ours before it.
 #[derive(Debug)]
 pub(super) struct Overlay {
-    inner: Arc<dyn SchemaProvider>,
-    /// `pg_class` with every column of Postgres 16.
-    classes: Arc<dyn TableProvider>,
-    settings: Settings,
+    pub(super) inner: Arc<dyn SchemaProvider>,
+    pub(super) names: Arc<Names>,
+    pub(super) described: Described,
+    /// What users of the tenant made.
+    pub(super) users: Arc<dyn SchemaProvider>,
+    pub(super) settings: Settings,
 }
 
 impl Overlay {
-    pub(super) fn new(inner: Arc<dyn SchemaProvider>, classes: Arc<dyn TableProvider>, settings: Settings) -> Self {
-        Self { inner, classes, settings }
+    /// One of the tables with rows about tables, those of users among them.
+    async fn about_tables(&self, name: &str, rows: &RecordBatch) -> Result<Arc<dyn TableProvider>> {
+        let mut batches = vec![completed(name, rows)?];
+        if !self.users.table_names().is_empty() {
+            let listed = users::listed(self.users.as_ref()).await?;
+            let theirs = users::rows(&self.names, listed, name, self.described.user_namespace).await?;
+            batches.push(completed(name, &theirs)?);
+        }
+        Ok(Arc::new(MemTable::try_new(batches[0].schema(), vec![batches])?))
     }
 }
 
@@ -41,8 +52,10 @@ impl SchemaProvider for Overlay {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if let Some(rows) = self.described.rows(name) {
+            return self.about_tables(name, rows).await.map(Some);
+        }
         match name {
-            "pg_class" => Ok(Some(Arc::clone(&self.classes))),
             "pg_settings" => settings(&self.settings).map(Some),
             _ => match nothing(name) {
                 Some(schema) => empty(schema).map(Some),
@@ -69,24 +82,18 @@ pub(super) fn empty(schema: SchemaRef) -> Result<Arc<dyn TableProvider>> {
     Ok(Arc::new(MemTable::try_new(schema, vec![vec![]])?))
 }
 
-/// `pg_class` as the library has it, with the columns that it leaves out. Nobody granted anything, so privileges are null.
-///
-/// # Errors
-/// The batches differ in their columns.
-pub(super) fn classes(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Arc<dyn TableProvider>> {
-    let rows = concat_batches(schema, batches)?;
+/// A table as the library has it, with the columns that it leaves out. Nobody granted anything, so privileges are null.
+fn completed(name: &str, rows: &RecordBatch) -> Result<RecordBatch> {
+    let schema = rows.schema();
     let mut fields = schema.fields().to_vec();
     let mut columns = rows.columns().to_vec();
-    for name in ["relacl", "reloptions"] {
-        if schema.column_with_name(name).is_none() {
-            let field = Field::new(name, DataType::Utf8, true);
-            columns.push(new_null_array(field.data_type(), rows.num_rows()));
-            fields.push(Arc::new(field));
-        }
+    let missing: &[&str] = if name == "pg_class" { &["relacl", "reloptions"] } else { &[] };
+    for name in missing.iter().filter(|name| schema.column_with_name(name).is_none()) {
+        let field = Field::new(*name, DataType::new_list(DataType::Utf8, true), true);
+        columns.push(new_null_array(field.data_type(), rows.num_rows()));
+        fields.push(Arc::new(field));
     }
-    let schema = Arc::new(Schema::new(fields));
-    let rows = RecordBatch::try_new(Arc::clone(&schema), columns)?;
-    Ok(Arc::new(MemTable::try_new(schema, vec![vec![rows]])?))
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
 /// `pg_settings`: what SHOW ALL shows, and the limits that clients compute with.
@@ -240,6 +247,17 @@ fn nothing(name: &str) -> Option<SchemaRef> {
                 ("indpred", Utf8),
             ]);
             columns
+        }
+        "pg_user_mappings" => {
+            let options = DataType::new_list(Utf8, true);
+            vec![
+                ("umid", Int32),
+                ("srvid", Int32),
+                ("srvname", Utf8),
+                ("umuser", Int32),
+                ("usename", Utf8),
+                ("umoptions", options),
+            ]
         }
         "pg_timezone_names" => {
             let offset = DataType::Interval(arrow::datatypes::IntervalUnit::MonthDayNano);

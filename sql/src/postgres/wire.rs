@@ -1,6 +1,8 @@
 //! The socket of a session: bytes pass as they are, but a message that announces too many of them is not read.
 //!
 //! ```text
+//! socket ─ [`Shared`] ─┬─ TLS, or not ─ [`Wire`] ─ messages
+//!                      └─ [`gone`]: is the client still there?
 //! length (4) ─ startup ─► code (1), length (4) ─ message ─► code, length ─ message ─► ...
 //! ```
 //! pgwire takes messages of up to 1 GiB into memory, also from strangers; so the announced lengths are followed here, below it.
@@ -14,6 +16,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::frames::Frames;
 
@@ -24,33 +27,18 @@ pub(super) const STRANGER_BYTES_MAX: usize = 10_000;
 /// Between two looks whether a client is still there that has sent more already.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// A socket with bounded messages.
-#[derive(Debug)]
-pub(super) struct Wire {
-    stream: Arc<TcpStream>,
-    frames: Frames,
-    /// Whether the client was let in.
-    known: Arc<AtomicBool>,
-}
+/// A socket that a session reads while somebody else looks whether its client is [`gone`]. It closes with its last owner.
+#[derive(Debug, Clone)]
+pub(super) struct Shared(pub(super) Arc<TcpStream>);
 
-impl Wire {
-    /// The socket, before its startup message; with the switch that says the client was let in.
-    pub(super) fn new(stream: Arc<TcpStream>) -> (Self, Arc<AtomicBool>) {
-        let known = Arc::new(AtomicBool::new(false));
-        (Self { stream, frames: Frames::default(), known: Arc::clone(&known) }, known)
-    }
-}
-
-impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+impl AsyncRead for Shared {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.stream.poll_read_ready(cx))?;
-            match self.stream.try_read(buf.initialize_unfilled()) {
+            ready!(self.0.poll_read_ready(cx))?;
+            match self.0.try_read(buf.initialize_unfilled()) {
                 Ok(read) => {
-                    let before = buf.filled().len();
                     buf.advance(read);
-                    let limit = if self.known.load(Ordering::Relaxed) { MESSAGE_BYTES_MAX } else { STRANGER_BYTES_MAX };
-                    return Poll::Ready(self.frames.follow(&buf.filled()[before..], limit));
+                    return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -59,11 +47,11 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Shared {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.stream.poll_write_ready(cx))?;
-            match self.stream.try_write(bytes) {
+            ready!(self.0.poll_write_ready(cx))?;
+            match self.0.try_write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return Poll::Ready(done),
             }
@@ -74,9 +62,75 @@ impl AsyncWrite for Wire {
         Poll::Ready(Ok(()))
     }
 
-    /// The socket is shared with [`gone`] and closes with its last owner.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+/// What messages travel in.
+#[derive(Debug)]
+pub(super) enum Channel {
+    /// As they are.
+    Plain(Shared),
+    /// Encrypted.
+    Secure(Box<TlsStream<Shared>>),
+}
+
+impl Channel {
+    pub(super) fn is_secure(&self) -> bool {
+        matches!(self, Self::Secure(_))
+    }
+}
+
+/// A channel with bounded messages.
+#[derive(Debug)]
+pub(super) struct Wire {
+    channel: Channel,
+    frames: Frames,
+    /// Whether the client was let in.
+    known: Arc<AtomicBool>,
+}
+
+impl Wire {
+    /// The channel, before its startup message; with the switch that says the client was let in.
+    pub(super) fn new(channel: Channel) -> (Self, Arc<AtomicBool>) {
+        let known = Arc::new(AtomicBool::new(false));
+        (Self { channel, frames: Frames::default(), known: Arc::clone(&known) }, known)
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(match &mut self.channel {
+            Channel::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Channel::Secure(stream) => Pin::new(stream).poll_read(cx, buf),
+        })?;
+        let limit = if self.known.load(Ordering::Relaxed) { MESSAGE_BYTES_MAX } else { STRANGER_BYTES_MAX };
+        Poll::Ready(self.frames.follow(&buf.filled()[before..], limit))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.channel {
+            Channel::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Channel::Secure(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.channel {
+            Channel::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Channel::Secure(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.channel {
+            Channel::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Channel::Secure(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }
 

@@ -13,6 +13,9 @@ mod translate;
 
 pub use literals::{Literal, best, required_literals};
 
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
 use regex::{Regex, RegexBuilder, bytes};
 
 use crate::quote::holds_bytes;
@@ -21,11 +24,37 @@ use translate::translate;
 /// Largest compiled pattern, in bytes.
 pub const REGEX_BYTES_MAX: usize = 10 << 20;
 
+/// Patterns that are remembered, the newest last. One of a query is compiled where it is read, where it is checked and where it is used, and dashboards send the
+/// same ones again and again: compiling `.+` takes longer than finding the streams that it selects.
+static COMPILED: Mutex<VecDeque<(Box<str>, Regex)>> = Mutex::new(VecDeque::new());
+/// How many of them.
+const COMPILED_MAX: usize = 32;
+/// Bytes of a pattern that is remembered, which has no repetition by number either, so that its machine is small.
+const REMEMBERED_BYTES_MAX: usize = 64;
+
 /// Compiles the pattern of a matcher: anchored at both ends.
 ///
 /// # Errors
 /// A pattern that is none, in Go's words, or whose machine is larger than [`REGEX_BYTES_MAX`].
 pub fn compile_regex(pattern: &str) -> Result<Regex, String> {
+    if pattern.len() > REMEMBERED_BYTES_MAX || pattern.contains('{') {
+        return compile(pattern);
+    }
+    // Nothing is left half done under the lock.
+    let compiled = || COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, regex)) = compiled().iter().find(|(known, _)| **known == *pattern) {
+        return Ok(regex.clone());
+    }
+    let regex = compile(pattern)?;
+    let mut compiled = compiled();
+    if compiled.len() >= COMPILED_MAX {
+        compiled.pop_front();
+    }
+    compiled.push_back((pattern.into(), regex.clone()));
+    Ok(regex)
+}
+
+fn compile(pattern: &str) -> Result<Regex, String> {
     let anchored = format!("^(?s:{pattern})$");
     let translated = in_our_language(pattern, &anchored)?;
     RegexBuilder::new(&translated).size_limit(REGEX_BYTES_MAX).build().map_err(|e| refused(e, &anchored))

@@ -239,6 +239,13 @@ impl Pipeline {
     /// The pipeline for the lines of one stream.
     pub fn stream<'a>(&self, labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> StreamPipeline {
         let inner = self.inner.clone();
+        // Where no stage is there to see them, labels that nobody asks for need no place.
+        let unseen = inner.required.as_ref().filter(|_| self.is_empty());
+        let is_asked_for = |name: &str| {
+            let is_asked = |asked: &str| asked == name || asked.strip_suffix(DUPLICATE_SUFFIX) == Some(name);
+            unseen.is_none_or(|required| required.iter().any(|id| is_asked(inner.names.text(*id))))
+        };
+        let labels = labels.into_iter().filter(|(name, _)| is_asked_for(name));
         let labels = Labels::new(inner.names.clone(), inner.required.clone(), labels);
         let scratch = Scratch { captures: (0..inner.regexps).map(|_| None).collect(), ..Scratch::default() };
         StreamPipeline { inner, first: self.first, labels, scratch }

@@ -320,6 +320,7 @@ impl Run {
                     texts,
                     keys: None,
                     row_group,
+                    part: lake::Part::WHOLE,
                     rows,
                     batch_rows: self.batch_rows,
                     metrics: Arc::clone(metrics),
@@ -382,14 +383,22 @@ impl Run {
 
 /// The unit, with what is known of its rows before they are read; `None` if none can be wanted.
 async fn sifted(lines: &Lines, memory: &Arc<dyn MemoryPool>, unit: Unit) -> super::super::error::Result<Option<Sifted>> {
-    let file = match &unit {
+    let file = match unit {
         Unit::File(file) if lines.wanted.filters.is_some() => file,
-        _ => return Ok(Some(Sifted { unit, rows: Rows::Any })),
+        unit => return Ok(Some(Sifted { unit, rows: Rows::Any })),
     };
-    let mut candidates = lines.candidates(file).await?;
+    let mut candidates = lines.candidates(&file).await?;
+    let file = match candidates.len() <= SIFTED_ROWS_MAX && !file.is_whole() {
+        true => {
+            let joined = lines.joined(file);
+            candidates = lines.candidates(&joined).await?;
+            joined
+        }
+        false => file,
+    };
     let is_few = candidates.len() <= SIFTED_ROWS_MAX;
     let mut rows = Rows::Any;
-    if !is_few && let Some(inside) = lines.rows_in_time(file, memory).await? {
+    if !is_few && let Some(inside) = lines.rows_in_time(&file, memory).await? {
         candidates &= inside;
         rows = Rows::Among(Arc::new(candidates.clone()));
     }
@@ -405,7 +414,7 @@ async fn sifted(lines: &Lines, memory: &Arc<dyn MemoryPool>, unit: Unit) -> supe
         }
         rows = Rows::Passing(Arc::new(candidates));
     }
-    Ok(Some(Sifted { unit, rows }))
+    Ok(Some(Sifted { unit: Unit::File(file), rows }))
 }
 
 /// The rows of a row group, or of a whole file, whose line is there already, ascending.

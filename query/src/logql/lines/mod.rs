@@ -116,6 +116,8 @@ pub(super) struct FileUnit {
     rows: u64,
     /// When its rows are.
     time: TimeRange,
+    /// When the rows of the row group are, or of the file.
+    whole: TimeRange,
     /// Only rows of this time are meant.
     part: TimeRange,
     /// Bounds of the services of its rows.
@@ -140,6 +142,11 @@ impl Unit {
 }
 
 impl FileUnit {
+    /// Whether it is no slice of its time.
+    fn is_whole(&self) -> bool {
+        self.part == TimeRange::ALL
+    }
+
     fn services(&self) -> Option<(&str, &str)> {
         self.services.as_ref().map(|(low, high)| (low.as_str(), high.as_str()))
     }
@@ -360,11 +367,32 @@ impl Lines {
     pub(super) async fn rows_in_time(&self, unit: &FileUnit, memory: &Arc<dyn MemoryPool>) -> Result<Option<RoaringBitmap>> {
         let time = self.bound.left(self.wanted.time).intersect(unit.part);
         let is_narrow = !self.wanted.streams.is_all && self.wanted.streams.list.len() <= NARROW_STREAMS_MAX;
-        let is_whole = unit.part == TimeRange::ALL && time.start <= unit.time.start && unit.time.end <= time.end;
+        let is_whole = unit.is_whole() && time.start <= unit.time.start && unit.time.end <= time.end;
         if is_narrow || is_whole {
             return Ok(None);
         }
         self.runs.rows_in(&self.view, &unit.file, unit.row_group, time, memory).await
+    }
+
+    /// `unit`, a slice of a row group's time, with the slices that adjoin it and wait: where few rows are to be looked at, their pages should be read once.
+    pub(super) fn joined(&self, unit: FileUnit) -> FileUnit {
+        let mut part = unit.part;
+        let adjoins = |a: TimeRange, b: TimeRange| {
+            a.end.as_nanos().checked_add(1) == Some(b.start.as_nanos())
+                || b.end.as_nanos().checked_add(1) == Some(a.start.as_nanos())
+        };
+        // Slices wait in the order of nearness, so each adjoins the ones before it, unless another partition has it.
+        self.units.lock().retain(|other| match other {
+            Unit::File(other)
+                if other.file.id == unit.file.id && other.row_group == unit.row_group && adjoins(part, other.part) =>
+            {
+                part = TimeRange::new(part.start.min(other.part.start), part.end.max(other.part.end));
+                false
+            }
+            _ => true,
+        });
+        let is_whole = part.start <= unit.whole.start && unit.whole.end <= part.end;
+        FileUnit { time: part, part: if is_whole { TimeRange::ALL } else { part }, ..unit }
     }
 
     /// Whether statistics and index rule out all rows of `unit`.
@@ -387,6 +415,7 @@ impl Lines {
             time: self.bound.left(self.wanted.time).intersect(unit.part),
             predicate: self.predicate.clone(),
             row_group: unit.row_group,
+            part: lake::Part::WHOLE,
             metrics: Arc::clone(&self.metrics),
             ..ScanSpec::all([TEXT])
         };
@@ -446,7 +475,16 @@ async fn split(view: &Arc<View>, file: Arc<FileEntry>, wanted: &Wanted, deletes:
     let hiding = Hiding { deletes: deletes.of_file(&file, added), added };
     if file.rows <= WHOLE_ROWS_MAX {
         let (rows, time, services) = (file.rows, file.time, file.key_range.clone());
-        return Ok(vec![Unit::File(FileUnit { file, row_group: None, rows, time, part: TimeRange::ALL, services, hiding })]);
+        return Ok(vec![Unit::File(FileUnit {
+            file,
+            row_group: None,
+            rows,
+            time,
+            whole: time,
+            part: TimeRange::ALL,
+            services,
+            hiding,
+        })]);
     }
     let groups = view.lake().row_groups(&file).await?;
     let of = |(at, group): (usize, &lake::scan::RowGroup)| {
@@ -460,6 +498,7 @@ async fn split(view: &Arc<View>, file: Arc<FileEntry>, wanted: &Wanted, deletes:
                 row_group: Some(at),
                 rows: group.rows,
                 time: group_time,
+                whole: group_time,
                 part: TimeRange::ALL,
                 services,
                 hiding,

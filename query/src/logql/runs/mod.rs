@@ -28,10 +28,11 @@ use catalog::TimeRange;
 use futures::{StreamExt, TryStreamExt, stream};
 use logql::metric::{Leaf, LeafReader, SampleExtractor, StepGrid};
 use roaring::RoaringBitmap;
-use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use cache::RunCache;
 pub(super) use hits::Hits;
+
+use crate::threads;
 
 use super::error::{Error, Result};
 use super::evaluate::{Ready, Work, died};
@@ -92,7 +93,7 @@ pub(super) async fn count(
         let (source, ticket) = (source.clone(), work.ticket.clone());
         let (mut runner, mut reader) = (ready.runner(), LeafReader::new(leaf, extractor.clone(), grid));
         let memory = Arc::clone(work.context.memory_pool());
-        tasks.push(AbortOnDropHandle::new(tokio::spawn(async move {
+        tasks.push(threads::spawn_part(async move {
             let mut left = Vec::new();
             while let Some(unit) = source.lines.take() {
                 ticket.check()?;
@@ -105,7 +106,7 @@ pub(super) async fn count(
                 }
             }
             Ok::<_, Error>((reader, runner.tally, left))
-        })));
+        }));
     }
     let mut done = stream::iter(tasks).buffered(ready.partitions().max(1)).map_err(died);
     while let Some(made) = done.try_next().await? {
