@@ -118,17 +118,17 @@ impl Scan {
             self.projection.leave_out(|name| lacking.iter().any(|map| map == name));
         }
         let mask = mask(&footer, self.projection.stored());
+        let batch_rows = match (&plan.selection, &filter) {
+            (Some(selection), Some(_)) => tested_rows(selection, self.spec.batch_rows.max(1)),
+            _ => self.spec.batch_rows.max(1),
+        };
         if filter.is_some() && tests.iter().any(ahead::is_telling) {
-            let ranges = ahead::ranges(&footer, &plan, &mask);
+            let ranges = ahead::ranges(&footer, &plan, &mask, (&tests, batch_rows));
             let how = (self.reuse, Requests::One);
             let bytes = self.caches.pages_by(store, file, &footer, ranges.clone(), how).await?;
             ScanMetrics::add(&metrics.bytes_read, bytes.iter().map(Bytes::len).sum());
             self.ahead = ranges.into_iter().zip(bytes).collect();
         }
-        let batch_rows = match (&plan.selection, &filter) {
-            (Some(selection), Some(_)) => tested_rows(selection, self.spec.batch_rows.max(1)),
-            _ => self.spec.batch_rows.max(1),
-        };
         let mut builder = ParquetPushDecoderBuilder::new_with_metadata(footer.reader.clone())
             .with_projection(mask)
             .with_batch_size(batch_rows)

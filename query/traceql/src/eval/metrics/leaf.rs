@@ -195,6 +195,8 @@ impl LeafState {
         let is_grouped = !matches!(leaf.function, Function::Histogram(_) | Function::Compare(_));
         let mut groups = if is_grouped { Groups::of(&leaf.by, spans, rows.len()) } else { None };
         let mut values: Vec<Value<'_>> = Vec::with_capacity(leaf.by.len() + 1);
+        // Of quantiles the numbers are counted together, at the end.
+        let mut numbers = matches!(leaf.function, Function::Quantile(..)).then(|| Vec::with_capacity(rows.len()));
         for row in rows.iter().copied() {
             let start_ns = starts.map_or_else(|| spans.start_ns(row), |starts| starts[row]);
             let Some(bucket) = self.grid.bucket(start_ns).and_then(|bucket| u32::try_from(bucket).ok()) else {
@@ -225,7 +227,10 @@ impl LeafState {
                 Some(groups) => groups.series(row, || look_up(&mut self.table))?,
                 None => look_up(&mut self.table)?,
             };
-            self.heap_bytes += self.cells.add((series, bucket), measured.value);
+            match &mut numbers {
+                Some(numbers) => numbers.push(((series, bucket), measured.value)),
+                None => self.heap_bytes += self.cells.add((series, bucket), measured.value),
+            }
             if let Some(ids) = leaf.ids {
                 let duration_ns = durations.map_or_else(|| spans.duration_ns(row), |durations| durations[row]);
                 let number = exemplar::number(start_ns, duration_ns);
@@ -235,6 +240,7 @@ impl LeafState {
                 }
             }
         }
+        self.heap_bytes += self.cells.add_all(&numbers.unwrap_or_default());
         Ok(())
     }
 

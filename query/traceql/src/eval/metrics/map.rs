@@ -37,6 +37,15 @@ impl<T> CellMap<T> {
         self.dense[end - self.width + bucket as usize].get_or_insert_with(first)
     }
 
+    /// The cell of a series and a bucket, if there is one.
+    pub(super) fn get(&self, (series, bucket): (u32, u32)) -> Option<&T> {
+        let end = (series as usize + 1).saturating_mul(self.width);
+        if end > DENSE_MAX {
+            return self.sparse.get(&(series, bucket));
+        }
+        self.dense.get(end - self.width + bucket as usize)?.as_ref()
+    }
+
     /// Every cell.
     pub(super) fn iter(&self) -> impl Iterator<Item = ((u32, u32), &T)> {
         let (width, at) = (self.width.max(1), |number: usize| u32::try_from(number).unwrap_or(u32::MAX));
@@ -66,6 +75,7 @@ mod tests {
             places.dedup();
             for round in 1..=2 {
                 for place in places.iter().copied() {
+                    assert_eq!(cells.get(place).copied(), (round > 1).then_some(1), "{place:?} of {width}");
                     *cells.get_or(place, || 0_u64) += 1;
                     assert_eq!(*cells.get_or(place, || 9), round, "{place:?} of {width}");
                 }

@@ -31,7 +31,7 @@ const DROPPED_BITS: u32 = 52 - 6;
 /// Bins in the list before it is looked which of them can lie side by side.
 const FAR_MIN: usize = 32;
 /// How far bins that lie side by side are apart at most: so many places one costs.
-const APART_MAX: i32 = 16;
+const APART_MAX: i32 = 32;
 
 impl Sketch {
     /// Adds a number that is one.
@@ -39,6 +39,11 @@ impl Sketch {
         self.add_bin(bin(value), 1);
         (self.min, self.max) = if self.count == 0 { (value, value) } else { (self.min.min(value), self.max.max(value)) };
         self.count += 1;
+    }
+
+    /// What is counted side by side where `value` belongs.
+    pub(super) fn count_near(&self, value: f64) -> u32 {
+        usize::try_from(bin(value) - self.first).ok().and_then(|at| self.near.get(at)).copied().unwrap_or(0)
     }
 
     fn add_bin(&mut self, bin: i32, count: u64) {
@@ -113,9 +118,16 @@ impl Sketch {
 
     /// Every bin that is not empty with its count, ascending.
     fn bins(&self) -> Vec<(i32, u64)> {
+        let end = i64::from(self.first) + self.near.len() as i64;
+        let (low, rest) = self.far.split_at(self.far.partition_point(|(bin, _)| *bin < self.first));
+        let (full, high) = rest.split_at(rest.partition_point(|(bin, _)| i64::from(*bin) < end));
         let mut bins: Vec<(i32, u64)> = Vec::with_capacity(self.near.len() + self.far.len());
-        self.each(|bin, count| bins.push((bin, count)));
-        if !self.far.is_empty() {
+        bins.extend(low);
+        let near = (self.first..).zip(&self.near).filter(|(_, count)| **count > 0);
+        bins.extend(near.map(|(bin, count)| (bin, u64::from(*count))));
+        bins.extend(high);
+        if !full.is_empty() {
+            bins.extend(full);
             bins.sort_unstable();
             bins.dedup_by(|next, one| {
                 let is_same = next.0 == one.0;
