@@ -234,7 +234,7 @@ mod tests {
         );
         check(
             "SELECT (SELECT c.collname FROM pg_collation c WHERE c.oid = t.typcollation) FROM pg_type t",
-            "SELECT (SELECT first_value(c.collname) FROM pg_collation AS c WHERE c.oid = t.typcollation) FROM pg_type AS t",
+            "SELECT (SELECT first_value(c.collname) FROM pg_collation c WHERE c.oid = t.typcollation) FROM pg_type t",
         );
     }
 }
