@@ -30,7 +30,7 @@ pub(crate) enum Command {
     ///
     /// Standard output gets one line `listening DIALECT HOST:PORT` per listener and then `ready`; logs go to standard error.
     /// SIGTERM: readiness goes off, nothing new is accepted, open requests finish (at most 30 s), buffers are flushed, exit 0.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Run one SQL statement, on a running server or directly on a store.
     Sql(SqlArgs),
     /// Read everything: the manifest, and every file it names, checksums included.

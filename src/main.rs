@@ -41,7 +41,7 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     allocator::configure();
     let done = match Cli::parse().command {
-        Command::Serve(args) => commands::serve::run(args),
+        Command::Serve(args) => commands::serve::run(*args),
         Command::Sql(args) => commands::sql::run(args),
         Command::Check(args) => commands::check::run(args),
         Command::Inspect(args) => commands::inspect::run(args),
