@@ -1,7 +1,7 @@
 //! Threads of requests: all begin on prompt ones, and what turns out to be long goes on on others, which the system lets wait.
 //!
 //! ```text
-//! request ─► prompt threads ── done within 20 ms of work: nothing else happens
+//! request ─► prompt threads ── done within 8 ms of work: nothing else happens
 //!              └ longer, or planned with what keeps its thread ─► long threads (lower priority)
 //!                   every task of the request moves at its next poll; tasks that it spawns there stay there
 //! ```
@@ -29,9 +29,9 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Work that a request may do on prompt threads, over all its tasks: ten times what a small question needs, and little beside the half second
-/// after which a hog of memory is refused and sent again.
-const PROMPT_NS: u64 = Duration::from_millis(20).as_nanos() as u64;
+/// Work that a request may do on prompt threads, over all its tasks: some times what a small question needs, also where it waits for a core in between,
+/// and little beside the time after which a hog of memory is refused and sent again: six a second keep a prompt thread for a twentieth of it.
+const PROMPT_NS: u64 = Duration::from_millis(8).as_nanos() as u64;
 
 tokio::task_local! {
     /// Where the task is that is polled now.

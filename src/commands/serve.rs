@@ -8,9 +8,9 @@ use crate::failure::Failure;
 use crate::node::Runtimes;
 use crate::{crash, logging, node, opened, priority, self_telemetry};
 
-/// Threads of long queries for one of the others. One poll of a sort may last seconds, and what waits behind it in a queue waits for all of it, while
+/// Threads of queries for one core. One poll of a sort may last seconds, and what waits behind it in a queue waits for all of it, while
 /// the system shares the cores out among as many threads as there are.
-const LONG_THREADS_PER_THREAD: usize = 4;
+const QUERY_THREADS_PER_CORE: usize = 4;
 
 /// Starts the runtimes and the node on them.
 ///
@@ -32,8 +32,9 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     logging::start(&config.log, own)?;
 
     let main = started("main", &mut threads(0))?;
-    let queries = started("query", &mut threads(config.node.query_threads))?;
-    let long_queries = started("query-long", threads(long_threads(config.node.query_threads)).on_thread_start(priority::lower))?;
+    let count = query_threads(config.node.query_threads);
+    let queries = started("query", &mut threads(count))?;
+    let long_queries = started("query-long", threads(count).on_thread_start(priority::lower))?;
     let background = started("background", &mut threads(0))?;
     let runtimes = Runtimes {
         queries: Threads::new(queries.handle().clone(), long_queries.handle().clone()),
@@ -47,13 +48,12 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     done
 }
 
-/// How many threads there are for long queries beside `count` others.
-fn long_threads(count: usize) -> usize {
-    let count = match count {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        count => count,
-    };
-    count * LONG_THREADS_PER_THREAD
+/// How many threads there are for queries, and again for long ones, where `set` are wanted; 0: some per core.
+fn query_threads(set: usize) -> usize {
+    match set {
+        0 => std::thread::available_parallelism().map_or(1, usize::from) * QUERY_THREADS_PER_CORE,
+        set => set,
+    }
 }
 
 /// A runtime to be, with `count` threads; 0: one per core.

@@ -252,8 +252,8 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct NodeConfig {
-    /// Threads that run queries, and four times as many, of lower priority, for what turns out to be long; 0 takes one per core. Receivers have threads
-    /// of their own, so that a query cannot starve them.
+    /// Threads that run queries, and as many more, of lower priority, for what turns out to be long; 0 takes four per core. Receivers have threads of
+    /// their own, so that a query cannot starve them.
     pub(crate) query_threads: usize,
     /// Connections per listener; further ones wait in the system's queue.
     pub(crate) connections_max: usize,
