@@ -384,6 +384,27 @@ async fn the_same_line_written_again_is_not_meant() {
     assert_eq!(model.stored(Table::Logs), 1);
 }
 
+/// While a delete needs the rows of streams, the files with and without it are not merged; once it is done, whoever asks for few files gets them.
+#[tokio::test]
+async fn files_that_a_delete_kept_apart_are_merged() {
+    let mut model = Model::new().await;
+    for step in [
+        Step::Write(vec![line(3, 0, 0)]),
+        Step::Flush,
+        Step::Compact,
+        Step::Delete(Delete { selector: 0, stage: 0, from: 0, to: 0 }),
+        Step::Write(vec![line(3, 0, 0)]),
+        Step::Flush,
+        Step::Compact,
+        Step::Clean,
+        Step::Compact,
+    ] {
+        model.step(&step).await;
+        model.check(&format!("after {step:?}")).await;
+    }
+    assert_eq!(model.stored(Table::Streams), 1);
+}
+
 /// A merged file is only written again if a line of it is meant; that is told by its lines, not by its streams and times.
 #[tokio::test]
 async fn a_file_without_such_a_line_is_not_written_again() {

@@ -66,10 +66,10 @@ def token(*args):
 
 @pytest.fixture(scope="module")
 def node(authority, tmp_path_factory):
-    """A node with a certificate and a token, which one user has as a password that is proved."""
+    """A node with a certificate and a token, which one user has as a password that is proved, and whoever else sends it."""
     folder = tmp_path_factory.mktemp("tls")
     config = folder / "config.toml"
-    config.write_text(token("--tenant", "team-a", "--user", "grafana"))
+    config.write_text(token("--tenant", "team-a", "--user", "grafana") + token("--tenant", "team-a"))
     with Node(folder / "node", args=["--config", str(config), *authority.args]) as node:
         sent = requests.post(f"https://localhost:{node.ports['otlp-http']}/v1/logs", payload.logs(0, 10), verify=authority.root,
                              headers={**payload.PROTOBUF, "Authorization": f"Bearer {TOKEN}"}, timeout=30)
@@ -120,7 +120,10 @@ def test_curl(node, authority):
     assert done.returncode == 0 and done.stdout in ("2", "1.1"), done
 
 
-def test_otlp(node, authority):
+def test_otlp(node, authority, monkeypatch):
+    # These overrule what a session of `requests` is told.
+    for name in ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]:
+        monkeypatch.delenv(name, raising=False)
     headers = {"authorization": f"Bearer {TOKEN}"}
     over_grpc = GrpcLogs(endpoint=f"https://localhost:{node.ports['otlp-grpc']}", headers=headers,
                          credentials=grpc.ssl_channel_credentials(authority.root.read_bytes()))
@@ -256,7 +259,7 @@ def test_made_tokens(tmp_path):
     config = tmp_path / "config.toml"
     config.write_text(made)
     with Node(tmp_path / "node", args=["--config", str(config)]) as node:
-        with psycopg.connect(host="127.0.0.1", port=node.ports["postgres"], user="me", password=secret) as connection:
+        with psycopg.connect(host="127.0.0.1", port=node.ports["postgres"], user="me", password=secret, dbname="telelake") as connection:
             assert connection.execute("select 1").fetchone() == (1,)
     for wrong in [["--tenant", "a/b"], ["--stdin"]]:
         assert subprocess.run([BIN, "token", *wrong], input="two words\n", capture_output=True, text=True).returncode == 2

@@ -106,6 +106,9 @@ impl Picker<'_> {
         let closed = self.mode == Mode::Force || self.now > day.range().end.saturating_add(self.config.day_delay);
         let (whole, young): (Vec<_>, Vec<_>) = files.iter().cloned().partition(|file| file.level == Level::L2);
         if young.is_empty() {
+            if self.is_apart(&whole) {
+                plans.push(self.plan(day, Level::L2, whole, hiding));
+            }
             return;
         }
         if closed && files.len() <= self.config.inputs_max && self.is_ripe_for_day(&whole, &young) {
@@ -134,6 +137,13 @@ impl Picker<'_> {
             false => bytes(young) >= bytes(whole).max(self.config.file_bytes_max),
         };
         self.mode == Mode::Force || is_much || self.now > oldest.saturating_add(self.config.day_delay)
+    }
+
+    /// Whether these files of level 2 are more than they have to be: a delete kept them apart, and whoever wants as few files as possible asks. As much as
+    /// may not fit into one file is left alone, or it would be merged again and again.
+    fn is_apart(&self, whole: &[Arc<FileEntry>]) -> bool {
+        let bytes: u64 = whole.iter().map(|file| file.bytes).sum();
+        self.mode == Mode::Force && (2..=self.config.inputs_max).contains(&whole.len()) && bytes <= self.config.file_bytes_max / 2
     }
 
     /// Whether the newest of `files` has been there for a while. A late flush is rarely alone: one waits for the others.

@@ -294,6 +294,9 @@ mod picking {
         check(&[(L2, None, 31, 900), l0(3, 40)], 40, Mode::Due, &[]).await; // more may come
         check(&[l0(0, 1), l0(1, 1)], 1, Mode::Force, &[(L2, None, 2)]).await;
         check(&[(L2, None, 1, 9)], 1, Mode::Force, &[]).await;
+        check(&[(L2, None, 1, 9); 2], 1, Mode::Force, &[(L2, None, 2)]).await; // kept apart by a delete that is done
+        check(&[(L2, None, 1, 9); 2], 1, Mode::Due, &[]).await;
+        check(&[(L2, None, 1, 200 << 20); 2], 1, Mode::Force, &[]).await; // may have to be two
         check(&[l0(0, 1); 100], 1, Mode::Force, &[(L1, Some(0), 64)]).await; // too many for one merge: in steps
     }
 
