@@ -86,14 +86,16 @@ mod tests {
     #[test]
     fn batches_of_which_a_row_is_selected_are_whole() {
         #[track_caller]
-        fn check(selected: &[Range<usize>], expected: &[Range<usize>]) {
-            let of = |ranges: &[Range<usize>]| RowSelection::from_consecutive_ranges(ranges.iter().cloned(), 25);
+        fn check(selected: &[(usize, usize)], expected: &[(usize, usize)]) {
+            let of = |ranges: &[(usize, usize)]| {
+                RowSelection::from_consecutive_ranges(ranges.iter().map(|(start, end)| *start..*end), 25)
+            };
             assert_eq!(whole_batches(&of(selected), 10, 25), of(expected), "{selected:?}");
         }
         check(&[], &[]);
-        check(&[3..4], &[0..10]);
-        check(&[9..11], &[0..20]);
-        check(&[0..1, 5..6, 21..22], &[0..10, 20..25]);
-        check(&[0..25], &[0..25]);
+        check(&[(3, 4)], &[(0, 10)]);
+        check(&[(9, 11)], &[(0, 20)]);
+        check(&[(0, 1), (5, 6), (21, 22)], &[(0, 10), (20, 25)]);
+        check(&[(0, 25)], &[(0, 25)]);
     }
 }

@@ -184,12 +184,15 @@ impl Database {
         Ok(Described { pg_catalog: Arc::new(provider), rows, user_namespace, information: Arc::new(information) })
     }
 
-    /// The rows of a table of the library that it makes of ours; `None`: it has none.
+    /// The rows of `pg_class`, and those of `table`, in which a table of ours has the same oid: the library makes both of the same names.
     ///
     /// # Errors
-    /// The catalog's own rows are broken.
-    pub(super) async fn rows(&self, table: &str) -> DataFusionResult<Option<RecordBatch>> {
-        rows_of(&self.provider("")?, table).await
+    /// The catalog's own rows are broken, or it has no such table.
+    pub(super) async fn classes_and(&self, table: &str) -> DataFusionResult<(RecordBatch, RecordBatch)> {
+        let provider = self.provider("")?;
+        let Some(classes) = rows_of(&provider, "pg_class").await? else { return internal_err!("there is no pg_class") };
+        let Some(rows) = rows_of(&provider, table).await? else { return internal_err!("there is no {table}") };
+        Ok((classes, rows))
     }
 }
 

@@ -56,8 +56,16 @@ impl VisitorMut for CatalogWords {
                 }
             }
             Expr::Function(function) => {
-                if let Some(column) = absent_list(function) {
+                if is_in_text(function) {
+                    *expr = Expr::Value(Value::Boolean(false).with_empty_span());
+                } else if let Some(column) = absent_list(function) {
                     *expr = column;
+                }
+            }
+            // As Postgres 15 and 16 call it.
+            Expr::CompoundIdentifier(idents) if idents.last().is_some_and(|name| name.value == "colliculocale") => {
+                if let Some(name) = idents.last_mut() {
+                    *name = Ident::new("colllocale");
                 }
             }
             // No table says of its rows which one it is.
@@ -114,6 +122,12 @@ fn is_named(name: &ObjectName, names: &[&str]) -> bool {
     last.is_some_and(|last| names.iter().any(|name| last.value.eq_ignore_ascii_case(name)))
 }
 
+/// `x = ANY (column)`, as the library puts it, where the column is a list of roles or kinds that the library has as a text, in a table without rows.
+fn is_in_text(function: &Function) -> bool {
+    let list = || arguments(&function.args)?.into_iter().next();
+    is_named(&function.name, &["array_contains"]) && list().is_some_and(|list| is_column(&list, &["polroles", "stxkind"]))
+}
+
 /// Privileges and options that the library has as null texts, where a list is wanted: the null itself.
 fn absent_list(function: &Function) -> Option<Expr> {
     const LISTS: [&str; 11] =
@@ -131,12 +145,18 @@ fn absent_list(function: &Function) -> Option<Expr> {
 }
 
 fn is_procedure(expr: &Expr) -> bool {
+    is_column(expr, &PROCEDURES)
+}
+
+/// Whether `expr` is a column with one of these names, of whatever relation.
+fn is_column(expr: &Expr, names: &[&str]) -> bool {
     let name = match expr {
         Expr::Identifier(ident) => Some(ident),
         Expr::CompoundIdentifier(idents) => idents.last(),
+        Expr::Nested(inner) => return is_column(inner, names),
         _ => None,
     };
-    name.is_some_and(|name| PROCEDURES.contains(&name.value.to_ascii_lowercase().as_str()))
+    name.is_some_and(|name| names.contains(&name.value.to_ascii_lowercase().as_str()))
 }
 
 /// The name of a procedure that is looked up: `(SELECT oid FROM pg_catalog.pg_proc WHERE proname = 'array_in')`, as the library has it.
@@ -227,6 +247,9 @@ mod tests {
         check("SELECT pg_catalog.array_to_string(n.nspacl, 'x') FROM n", "SELECT n.nspacl FROM n");
         check("SELECT array_to_string(a.tags, 'x') FROM a", "SELECT array_to_string(a.tags, 'x') FROM a");
         check("SELECT l.tableoid FROM l", "SELECT 0 FROM l");
+        check("SELECT 1 FROM p WHERE array_contains(p.polroles, oid)", "SELECT 1 FROM p WHERE false");
+        check("SELECT 1 FROM p WHERE array_contains(p.others, oid)", "SELECT 1 FROM p WHERE array_contains(p.others, oid)");
+        check("SELECT c.colliculocale FROM c", "SELECT c.colllocale FROM c");
         check("SELECT * FROM pg_locks", "SELECT * FROM pg_catalog.pg_locks");
         check(
             "SELECT 1 FROM t WHERE typinput = (SELECT oid FROM pg_proc WHERE proname = 'array_in')",

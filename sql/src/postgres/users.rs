@@ -53,16 +53,12 @@ pub(super) async fn listed(users: &dyn SchemaProvider) -> Result<Vec<Listed>> {
 pub(super) async fn rows(names: &Names, listed: Vec<Listed>, table: &str, namespace: i32) -> Result<RecordBatch> {
     let oids = oids(listed.iter().map(|table| table.name.as_str()));
     let database = Database::new("", Arc::new(names.with_tables(listed)));
-    let Some(classes) = database.rows("pg_class").await? else { return internal_err!("there is no pg_class") };
+    let (classes, rows) = database.classes_and(table).await?;
     // The library counts its own way; which table a number means, it says itself.
     let (counted, called) = (number(&classes, "oid")?, classes.column_by_name("relname").map(|c| c.as_string::<i32>()));
     let called = called.into_iter().flatten().map(Option::unwrap_or_default);
     let renumbered: BTreeMap<i32, i32> =
         counted.iter().flatten().zip(called).filter_map(|(oid, name)| Some((oid, *oids.get(name)?))).collect();
-    let rows = match table {
-        "pg_class" => classes,
-        _ => database.rows(table).await?.unwrap_or(RecordBatch::new_empty(classes.schema())),
-    };
     let schema = rows.schema();
     let column = |(field, column): (&Arc<arrow::datatypes::Field>, &ArrayRef)| -> ArrayRef {
         match field.name().as_str() {
