@@ -8,6 +8,7 @@ use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 use catalog::schema::{self, time_column};
 use catalog::{FileEntry, Table};
+use object_store::ObjectStore;
 use parquet::arrow::arrow_reader::RowSelection;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::ParquetMetaData;
@@ -16,7 +17,8 @@ use roaring::RoaringBitmap;
 use super::metrics::ScanMetrics;
 use super::prune::{Bounds, Value};
 use super::{Part, ScanSpec};
-use crate::cache::Footer;
+use crate::cache::{Caches, Footer};
+use crate::error::Result;
 use crate::index::{BLOCK_ROWS, GramFilters, IndexReader, id_hash};
 use crate::predicate::{ColumnTest, Scalar, Test};
 
@@ -41,7 +43,7 @@ pub(super) fn tests_of(file: &FileEntry, spec: &ScanSpec) -> Vec<ColumnTest> {
 }
 
 /// Whether the index section can say something about one of the tests.
-pub(super) fn wants_index(tests: &[ColumnTest]) -> bool {
+fn wants_index(tests: &[ColumnTest]) -> bool {
     tests.iter().any(|test| match &test.test {
         Test::AnyOf(tests) => wants_index(tests),
         Test::Contains(needle) => test.column == "body" && needle.len() >= 4,
@@ -49,6 +51,22 @@ pub(super) fn wants_index(tests: &[ColumnTest]) -> bool {
         Test::In(_) => matches!(test.column.as_str(), "trace_id" | "span_id"),
         Test::Between(..) | Test::HasAttributes => false,
     })
+}
+
+/// The footer of `file`, and its index section if that can say something about one of `tests`; both are one read.
+///
+/// # Errors
+/// `Store`, `Corrupt`.
+pub(super) async fn opened(
+    store: &dyn ObjectStore,
+    caches: &Caches,
+    file: &FileEntry,
+    tests: &[ColumnTest],
+) -> Result<(Arc<Footer>, Option<Arc<IndexReader>>)> {
+    match wants_index(tests) {
+        true => caches.footer_and_index(store, file).await,
+        false => Ok((caches.footer(store, file).await?, None)),
+    }
 }
 
 /// Plans the read. `chained`: only whole row groups can be skipped.

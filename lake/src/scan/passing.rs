@@ -43,12 +43,8 @@ pub(crate) async fn candidates(
     if !super::file_may_match(file, &spec.predicate, spec.time) {
         return Ok(rows);
     }
-    let footer = caches.footer(store, file).await?;
     let tests = page::tests_of(file, spec);
-    let index = match page::wants_index(&tests) {
-        true => caches.index(store, file).await?,
-        false => None,
-    };
+    let (footer, index) = page::opened(store, caches, file, &tests).await?;
     let left = page::left(file, &footer, index.as_deref(), &tests, false, spec);
     let first = first_row(spec, &left.starts);
     for range in left.rows {

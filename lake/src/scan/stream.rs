@@ -93,10 +93,10 @@ impl Scan {
             return Ok(());
         }
         let tests = page::tests_of(file, &self.spec);
-        let (footer, index) = match page::wants_index(&tests) {
-            true => self.caches.footer_and_index(store, file).await?,
-            false => (self.caches.footer(store, file).await?, self.caches.known_index(file).await),
-        };
+        let (footer, mut index) = page::opened(store, &self.caches, file, &tests).await?;
+        if index.is_none() {
+            index = self.caches.known_index(file).await;
+        }
         if let Some(keys) = &self.spec.keys {
             self.projection.narrow(&footer, keys);
         }

@@ -172,13 +172,10 @@ impl Database {
         // Oids are given as tables are met. Meeting all of them first, in their order, makes the numbers those of every session.
         let mut rows = Vec::new();
         for table in users::TABLES {
-            let Some(of_table) = rows_of(&provider, table).await? else { return internal_err!("there is no {table}") };
-            rows.push(of_table);
+            rows.push(rows_of(&provider, table).await?);
         }
         let Ok(rows) = rows.try_into() else { return internal_err!("there are more tables than there should be") };
-        let Some(namespaces) = rows_of(&provider, "pg_namespace").await? else {
-            return internal_err!("there is no pg_namespace");
-        };
+        let namespaces = rows_of(&provider, "pg_namespace").await?;
         let information = InformationSchema::new(&self.name, &SCHEMAS, &self.names.tables)?;
         let user_namespace = oid_of_user(&namespaces).unwrap_or_default();
         Ok(Described { pg_catalog: Arc::new(provider), rows, user_namespace, information: Arc::new(information) })
@@ -190,16 +187,22 @@ impl Database {
     /// The catalog's own rows are broken, or it has no such table.
     pub(super) async fn classes_and(&self, table: &str) -> DataFusionResult<(RecordBatch, RecordBatch)> {
         let provider = self.provider("")?;
-        let Some(classes) = rows_of(&provider, "pg_class").await? else { return internal_err!("there is no pg_class") };
-        let Some(rows) = rows_of(&provider, table).await? else { return internal_err!("there is no {table}") };
+        let classes = rows_of(&provider, "pg_class").await?;
+        let rows = match table {
+            "pg_class" => classes.clone(),
+            table => rows_of(&provider, table).await?,
+        };
         Ok((classes, rows))
     }
 }
 
-async fn rows_of(provider: &PgCatalog, table: &str) -> DataFusionResult<Option<RecordBatch>> {
-    let Some(PgCatalogTable::Dynamic(table)) = provider.build_table_by_name(table)? else { return Ok(None) };
+/// The rows of a table that the library makes of ours.
+async fn rows_of(provider: &PgCatalog, table: &str) -> DataFusionResult<RecordBatch> {
+    let Some(PgCatalogTable::Dynamic(table)) = provider.build_table_by_name(table)? else {
+        return internal_err!("there is no {table}");
+    };
     let rows = table.execute(Arc::new(TaskContext::default())).try_collect::<Vec<_>>().await?;
-    Ok(Some(concat_batches(table.schema(), &rows)?))
+    Ok(concat_batches(table.schema(), &rows)?)
 }
 
 /// The oid of the schema `user` in `pg_namespace`.
