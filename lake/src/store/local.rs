@@ -167,10 +167,7 @@ impl Folder {
         }
         let Some(parent) = folder.parent() else { return Ok(()) };
         self.ensure_folder(parent)?;
-        match fs::create_dir(folder) {
-            Err(e) if e.kind() != IoKind::AlreadyExists || !folder.is_dir() => return Err(e),
-            _ => sync_folder(parent)?,
-        }
+        create_folder(folder, parent)?;
         let mut synced = self.synced.lock();
         if synced.len() >= SYNCED_FOLDERS_MAX {
             synced.clear();
@@ -425,10 +422,23 @@ fn create_folders(folder: &FsPath) -> io::Result<()> {
     }
     let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(FsPath::new("."));
     create_folders(parent)?;
+    create_folder(folder, parent)
+}
+
+/// Creates `folder` and syncs it into `parent`. One that is there already is as good.
+///
+/// # Errors
+/// `AlreadyExists`: something else has its name. `NotFound`: it was there, and a delete has removed it since.
+fn create_folder(folder: &FsPath, parent: &FsPath) -> io::Result<()> {
     match fs::create_dir(folder) {
-        Err(e) if e.kind() != IoKind::AlreadyExists || !folder.is_dir() => Err(e),
-        _ => sync_folder(parent),
+        Err(e) if e.kind() == IoKind::AlreadyExists => {
+            if !fs::metadata(folder)?.is_dir() {
+                return Err(e);
+            }
+        }
+        created => created?,
     }
+    sync_folder(parent)
 }
 
 fn sync_folder(folder: &FsPath) -> io::Result<()> {
