@@ -24,7 +24,13 @@ pub(crate) fn select(spansets: &Spansets, spans: &[Span]) -> Vec<usize> {
         Spansets::Filter(expr) => (0..spans.len()).filter(|row| matches(expr, spans, *row)).collect(),
         Spansets::Pipeline(_) => unreachable!("the tests make none"),
         Spansets::Binary { op, left, right } => {
-            let (left, right) = (select(left, spans), select(right, spans));
+            let side = |of: &Spansets| match (op, of) {
+                (SpansetOp::Structural(..), Spansets::Filter(FieldExpr::Literal(Value::Bool(true)))) => {
+                    (0..spans.len()).filter(|row| is_connected(spans, *row)).collect()
+                }
+                _ => select(of, spans),
+            };
+            let (left, right) = (side(left), side(right));
             let both = |l: &[usize], r: &[usize]| (0..spans.len()).filter(|row| l.contains(row) || r.contains(row)).collect();
             match op {
                 SpansetOp::And if left.is_empty() || right.is_empty() => Vec::new(),
@@ -36,15 +42,7 @@ pub(crate) fn select(spansets: &Spansets, spans: &[Span]) -> Vec<usize> {
                     let kept: Vec<usize> = right.iter().copied().filter(related).collect();
                     match form {
                         Form::Plain => kept,
-                        Form::Not => {
-                            let unknown = |r: usize| match relation {
-                                Relation::Descendant | Relation::Ancestor => false,
-                                Relation::Child | Relation::Parent => left.iter().any(|l| !is_connected(spans, *l)),
-                                Relation::Sibling => left.iter().any(|l| *l != r && !is_connected(spans, *l)),
-                            };
-                            let is_kept = |r: &usize| !related(r) && (is_connected(spans, *r) || !unknown(*r));
-                            right.iter().copied().filter(is_kept).collect()
-                        }
+                        Form::Not => right.iter().copied().filter(|r| !related(r)).collect(),
                         Form::Union => both(&left.iter().copied().filter(relates).collect::<Vec<_>>(), &kept),
                     }
                 }
