@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayData, ArrayRef, AsArray, DictionaryArray, Int32Array, MutableArrayData, RecordBatch, StringArray, make_array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, RecordBatch, StringArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Int32Type};
 use arrow::error::ArrowError;
 
+use super::copy::copied;
 use crate::blank::{blank, is_blank};
 
 /// Rows `start..end` of batch `source`.
@@ -35,20 +34,11 @@ pub(crate) fn gather(batches: &[RecordBatch], segments: &[Segment]) -> Result<Re
             DataType::Dictionary(key, value) if **key == DataType::Int32 && **value == DataType::Utf8 => {
                 gather_dictionary(&arrays, segments, rows)
             }
-            _ => gather_plain(&arrays, segments, rows),
+            _ => copied(&arrays, segments, rows),
         }
     });
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new(schema, columns)
-}
-
-fn gather_plain(arrays: &[&ArrayRef], segments: &[Segment], rows: usize) -> Result<ArrayRef, ArrowError> {
-    let data: Vec<ArrayData> = arrays.iter().map(|array| array.to_data()).collect();
-    let mut copy = MutableArrayData::new(data.iter().collect(), false, rows);
-    for segment in segments {
-        copy.try_extend(segment.source, segment.start, segment.end)?;
-    }
-    Ok(make_array(copy.freeze()))
 }
 
 fn gather_dictionary(arrays: &[&ArrayRef], segments: &[Segment], rows: usize) -> Result<ArrayRef, ArrowError> {

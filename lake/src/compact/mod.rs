@@ -13,6 +13,7 @@
 //! - A lost commit race leaves orphans, which gc removes; there is nothing to undo.
 
 mod clean;
+mod copy;
 mod gather;
 mod hiding;
 mod keys;

@@ -41,7 +41,8 @@ pub(super) fn sorted(table: Table, batches: &[RecordBatch]) -> Result<RecordBatc
     let Some(first) = keys.first() else { return whole(batches) };
     let Some(order) = order(table, &concat_batches(first.schema_ref(), &keys)?)? else { return whole(batches) };
     let runs = runs(batches, order.values());
-    match runs.len().saturating_mul(RUN_ROWS_MIN) <= order.len() {
+    // Spans come by resource, so that those of a trace lie apart; their maps are what costs, and is copied by gathering at once.
+    match table == Table::Spans || runs.len().saturating_mul(RUN_ROWS_MIN) <= order.len() {
         true => gather(batches, &runs),
         false => {
             let whole = whole(batches)?;
