@@ -66,8 +66,8 @@ impl Cells {
         Self::Sketch(CellMap::new(width))
     }
 
-    /// Adds a number to a cell; a count does not look at it. Returns the bytes that it grew by beside the table itself.
-    pub(super) fn add(&mut self, at: (u32, u32), value: f64) -> usize {
+    /// Adds a number to a cell; a count does not look at it. Returns the bytes that it grew by beside the table itself, or less than 0 when it shrank.
+    pub(super) fn add(&mut self, at: (u32, u32), value: f64) -> isize {
         match self {
             Self::Count(cells) => *cells.get_or(at, || 0) += 1,
             Self::Min(cells) => {
@@ -83,7 +83,7 @@ impl Cells {
                 let cell = cells.get_or(at, Sketch::default);
                 let before = cell.heap_bytes();
                 cell.add(value);
-                return cell.heap_bytes() - before;
+                return cell.heap_bytes() as isize - before as isize;
             }
         }
         0
@@ -91,20 +91,20 @@ impl Cells {
 
     /// Adds numbers that are known together. The places of sketches lie all over memory: they are looked at some time before they are counted up, so that
     /// one is not waited for after the other. Returns the bytes as [`Cells::add`] does.
-    pub(super) fn add_all(&mut self, numbers: &[((u32, u32), f64)]) -> usize {
+    pub(super) fn add_all(&mut self, numbers: &[((u32, u32), f64)]) -> isize {
         let mut grown = 0;
         for some in numbers.chunks(TOGETHER) {
             if let Self::Sketch(cells) = self {
                 let counts = some.iter().filter_map(|(at, value)| Some(cells.get(*at)?.count_near(*value)));
                 std::hint::black_box(counts.fold(0, u32::wrapping_add));
             }
-            grown += some.iter().map(|(at, value)| self.add(*at, *value)).sum::<usize>();
+            grown += some.iter().map(|(at, value)| self.add(*at, *value)).sum::<isize>();
         }
         grown
     }
 
     /// Adds the cells of `other`, whose series `s` is this one's `series[s]`. Returns the bytes as [`Cells::add`] does.
-    pub(super) fn merge(&mut self, other: &Self, series: &[u32]) -> usize {
+    pub(super) fn merge(&mut self, other: &Self, series: &[u32]) -> isize {
         let mut grown = 0;
         let here = |(s, bucket): (u32, u32)| (series[s as usize], bucket);
         match (self, other) {
@@ -131,7 +131,7 @@ impl Cells {
                     let cell = cells.get_or(here(at), Sketch::default);
                     let before = cell.heap_bytes();
                     cell.merge(sketch);
-                    grown += cell.heap_bytes() - before;
+                    grown += cell.heap_bytes() as isize - before as isize;
                 });
             }
             _ => debug_assert!(false, "states of one leaf have cells of one kind"),

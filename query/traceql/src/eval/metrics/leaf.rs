@@ -173,7 +173,7 @@ pub struct LeafState {
     pub(super) exemplars: Exemplars,
     /// Of comparisons.
     known: Known,
-    heap_bytes: usize,
+    heap_bytes: isize,
 }
 
 impl LeafState {
@@ -263,7 +263,11 @@ impl LeafState {
 
     /// Bytes that it holds, about.
     pub fn memory(&self) -> usize {
-        self.table.bytes() + self.cells.table_bytes() + self.exemplars.bytes() + self.known.bytes() + self.heap_bytes
+        self.table.bytes()
+            + self.cells.table_bytes()
+            + self.exemplars.bytes()
+            + self.known.bytes()
+            + self.heap_bytes.max(0).unsigned_abs()
     }
 
     /// How many series there are so far; more than the answer will have for comparisons, fewer for quantiles.

@@ -6,13 +6,16 @@
 //! A number lies within 1/64 of the lower end of its bin, so the middle of the bin is off by less than 0.8 % of it. Bins are the same for all
 //! sketches: merging adds counts, and its order does not matter.
 
+use std::borrow::Cow;
+
 /// Counts per bin.
 ///
 /// ```text
-/// near: bins 812 813 814 ... side by side      far: (-3, 1) (70,341, 2)      a bin's count is what both say
+/// near: bins 812 813 814 ... side by side      far: (-3, 1) (70,341, 2)      new: 5 70,341 5      a bin's count is what all three say
 /// ```
 /// Numbers of one kind lie within a few powers of two, whose bins are found by arithmetic. A sketch of few numbers, or of such that lie far from
-/// each other, has them in a list: what it holds is bounded by the numbers it has seen, not by how far they lie apart.
+/// each other, has them in a list: what it holds is bounded by the numbers it has seen, not by how far they lie apart. The list is sorted for some
+/// numbers at once.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sketch {
     /// The bin of the first count in `near`.
@@ -20,6 +23,10 @@ pub(super) struct Sketch {
     near: Vec<u32>,
     /// Ascending by bin.
     far: Vec<(i32, u64)>,
+    /// Bins of numbers that are to come into `far`, as they came.
+    new: Vec<i32>,
+    /// How long `far` was when it was last looked which of it can lie side by side.
+    settled: u32,
     count: u64,
     min: f64,
     max: f64,
@@ -28,6 +35,9 @@ pub(super) struct Sketch {
 /// Bits of a float that a bin does not tell apart.
 const DROPPED_BITS: u32 = 52 - 6;
 
+/// Numbers that wait for the list to be sorted, or a share of the list.
+const NEW_MIN: usize = 32;
+const NEW_SHARE: usize = 8;
 /// Bins in the list before it is looked which of them can lie side by side.
 const FAR_MIN: usize = 32;
 /// How far bins that lie side by side are apart at most: so many places one costs.
@@ -36,7 +46,13 @@ const APART_MAX: i32 = 32;
 impl Sketch {
     /// Adds a number that is one.
     pub(super) fn add(&mut self, value: f64) {
-        self.add_bin(bin(value), 1);
+        let bin = bin(value);
+        if !self.add_near(bin, 1) {
+            self.new.push(bin);
+            if self.new.len() >= NEW_MIN.max(self.far.len() / NEW_SHARE) {
+                self.take_in(Vec::new());
+            }
+        }
         (self.min, self.max) = if self.count == 0 { (value, value) } else { (self.min.min(value), self.max.max(value)) };
         self.count += 1;
     }
@@ -46,24 +62,23 @@ impl Sketch {
         usize::try_from(bin(value) - self.first).ok().and_then(|at| self.near.get(at)).copied().unwrap_or(0)
     }
 
-    fn add_bin(&mut self, bin: i32, count: u64) {
+    /// Whether the bin lies side by side with others and has room.
+    fn add_near(&mut self, bin: i32, count: u64) -> bool {
         let near = usize::try_from(bin - self.first).ok().and_then(|at| self.near.get_mut(at));
-        let Some(near) = near else { return self.add_far(bin, count) };
-        match u32::try_from(u64::from(*near) + count) {
-            Ok(sum) => *near = sum,
-            Err(_) => self.add_far(bin, count),
-        }
+        let Some((near, sum)) = near.and_then(|near| u32::try_from(u64::from(*near) + count).ok().map(|sum| (near, sum))) else {
+            return false;
+        };
+        *near = sum;
+        true
     }
 
-    fn add_far(&mut self, bin: i32, count: u64) {
-        match self.far.binary_search_by_key(&bin, |(known, _)| *known) {
-            Ok(at) => self.far[at].1 += count,
-            Err(at) => {
-                self.far.insert(at, (bin, count));
-                if self.far.len() >= FAR_MIN && self.far.len().is_power_of_two() {
-                    self.settle();
-                }
-            }
+    /// Takes `others`, in any order, and what is new into the list.
+    fn take_in(&mut self, others: Vec<(i32, u64)>) {
+        self.far = with_others(&self.far, others, &self.new);
+        self.new.clear();
+        if self.far.len() >= FAR_MIN.max(2 * self.settled as usize) {
+            self.settle();
+            self.settled = u32::try_from(self.far.len()).unwrap_or(u32::MAX);
         }
     }
 
@@ -102,11 +117,24 @@ impl Sketch {
         (self.min, self.max) = (self.min.min(other.min), self.max.max(other.max));
         if other.near.len() > self.near.len() {
             let own = std::mem::replace(self, Self { count: self.count, min: self.min, max: self.max, ..other.clone() });
-            own.each(|bin, count| self.add_bin(bin, count));
+            self.absorb(&own);
         } else {
-            other.each(|bin, count| self.add_bin(bin, count));
+            self.absorb(other);
         }
         self.count += other.count;
+    }
+
+    /// Counts what is counted in the bins of `other`.
+    fn absorb(&mut self, other: &Self) {
+        let mut others = Vec::with_capacity(other.far.len() + other.new.len());
+        other.each(|bin, count| {
+            if !self.add_near(bin, count) {
+                others.push((bin, count));
+            }
+        });
+        if !others.is_empty() {
+            self.take_in(others);
+        }
     }
 
     /// Every bin that is not empty and what is counted there, in no order; of one bin there may be two counts.
@@ -114,14 +142,19 @@ impl Sketch {
         let near = (self.first..).zip(&self.near).filter(|(_, count)| **count > 0);
         near.for_each(|(bin, count)| take(bin, u64::from(*count)));
         self.far.iter().for_each(|(bin, count)| take(*bin, *count));
+        self.new.iter().for_each(|bin| take(*bin, 1));
     }
 
     /// Every bin that is not empty with its count, ascending.
     fn bins(&self) -> Vec<(i32, u64)> {
         let end = i64::from(self.first) + self.near.len() as i64;
-        let (low, rest) = self.far.split_at(self.far.partition_point(|(bin, _)| *bin < self.first));
+        let far = match self.new.is_empty() {
+            true => Cow::Borrowed(&self.far),
+            false => Cow::Owned(with_others(&self.far, Vec::new(), &self.new)),
+        };
+        let (low, rest) = far.split_at(far.partition_point(|(bin, _)| *bin < self.first));
         let (full, high) = rest.split_at(rest.partition_point(|(bin, _)| i64::from(*bin) < end));
-        let mut bins: Vec<(i32, u64)> = Vec::with_capacity(self.near.len() + self.far.len());
+        let mut bins: Vec<(i32, u64)> = Vec::with_capacity(self.near.len() + far.len());
         bins.extend(low);
         let near = (self.first..).zip(&self.near).filter(|(_, count)| **count > 0);
         bins.extend(near.map(|(bin, count)| (bin, u64::from(*count))));
@@ -152,8 +185,28 @@ impl Sketch {
 
     /// Bytes beyond its own size.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.near.capacity() * size_of::<u32>() + self.far.capacity() * size_of::<(i32, u64)>()
+        (self.near.capacity() + self.new.capacity()) * size_of::<u32>() + self.far.capacity() * size_of::<(i32, u64)>()
     }
+}
+
+/// The bins of `far`, which ascends, of `others` and of `new`, each once, ascending.
+fn with_others(far: &[(i32, u64)], mut others: Vec<(i32, u64)>, new: &[i32]) -> Vec<(i32, u64)> {
+    others.extend(new.iter().map(|bin| (*bin, 1)));
+    others.sort_unstable_by_key(|(bin, _)| *bin);
+    let mut bins: Vec<(i32, u64)> = Vec::with_capacity(far.len() + others.len());
+    let mut far = far.iter().copied().peekable();
+    let mut add = |(bin, count): (i32, u64)| match bins.last_mut().filter(|(last, _)| *last == bin) {
+        Some((_, sum)) => *sum += count,
+        None => bins.push((bin, count)),
+    };
+    for other in others {
+        while let Some(before) = far.next_if(|(bin, _)| *bin <= other.0) {
+            add(before);
+        }
+        add(other);
+    }
+    far.for_each(add);
+    bins
 }
 
 /// The bin of a number: 0 of zero, ascending with the number.
@@ -195,7 +248,11 @@ mod tests {
         assert!(sketch.near.len() > before.len() / 2 && sketch.near.len() < before.len() * 2);
         let of = |sketch: &Sketch| sketch.bins().into_iter().find(|(known, _)| *known == bin).map(|(_, count)| count);
         let one = of(&sketch).expect("it was added");
-        (0..5).for_each(|_| sketch.add_bin(bin, u64::from(u32::MAX)));
+        for _ in 0..5 {
+            if !sketch.add_near(bin, u64::from(u32::MAX)) {
+                sketch.take_in(vec![(bin, u64::from(u32::MAX))]);
+            }
+        }
         assert_eq!(of(&sketch), Some(one + 5 * u64::from(u32::MAX)));
         assert_eq!(sketch.bins().len(), before.len());
         let mut both = sketch.clone();
