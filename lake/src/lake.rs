@@ -193,13 +193,13 @@ impl Lake {
         Ok(scan::outline(file, &footer))
     }
 
-    /// The names of all attributes that spans of `file` have of their own, some perhaps twice; `None` when its footer does not tell.
+    /// The names of all attributes that spans of `file` have, as far as its footer tells.
     ///
     /// # Errors
     /// `Store`, `Corrupt`.
-    pub async fn attribute_names(&self, file: &FileEntry) -> Result<Option<Vec<String>>> {
+    pub async fn attribute_names(&self, file: &FileEntry) -> Result<crate::AttributeNames> {
         let footer = self.caches.footer(self.store.as_ref(), file).await?;
-        Ok(footer.attributes.as_ref().and_then(|note| note.all_names()))
+        Ok(footer.attributes.as_ref().map(|note| note.all_names()).unwrap_or_default())
     }
 
     /// The index section of `file`, if it has one.

@@ -40,5 +40,6 @@ pub use error::{Error, Result};
 pub use fresh::{FreshCapture, FreshGeneration, FreshRows, FreshVersion, NoFreshRows, Settled};
 pub use lake::{BatchStream, Lake};
 pub use predicate::{ColumnTest, Predicate, Scalar, Test, TextTest};
+pub use promoted::AttributeNames;
 pub use scan::{Part, ScanMetrics, ScanSpec, UserScan};
 pub use write::UserWriter;

@@ -37,15 +37,17 @@ def value(pair):
 
 # Where the recorded server and the language part ways, or what is promised is not what was recorded.
 KNOWN = {
-    # Children, parents and siblings of spans whose root is not there, by numbers that the recorded server gives none.
+    # Children of spans in traces without a root: the recorded server does not count them, and leaves the number of another span, which it converted in
+    # the same place before. One that has none is said to have some, two of others none.
     "tempo-search-080",
-    # Tags of spans that match a filter: the recorded server leaves scopes out.
+    # Tags of spans that match a filter: the recorded server joins the levels of its rows, so that names of events and links are missing where 33 and 10
+    # of the selected spans have some, and those of the spans themselves as well, of which all 105 have some, where the filter is about spans.
     "tempo-tags-018", "tempo-tags-022",
-    # Quantiles: the recorded server interpolates between powers of two.
+    # Quantiles: the recorded server interpolates between powers of two, which the answers follow to six digits; 0.95 of 0.11 s is 0.125 s there.
     "tempo-metrics-035", "tempo-instant-035", "tempo-metrics-036", "tempo-instant-036", "tempo-metrics-037", "tempo-instant-038",
-    # compare() counts fields twice there that the query names, and children otherwise.
+    # compare() counts an intrinsic twice there that the filter before it names (278 of 139 spans), and numbers of children as above.
     "tempo-metrics-042", "tempo-instant-043", "tempo-instant-044",
-    # Which three of many spans come back.
+    # Which three of many spans come back: the first ones of the resource that came first there, the earliest ones here.
     "tempo-error-017",
 }
 
@@ -59,7 +61,7 @@ def test_recorded_answers_of_the_real_server(shared, tmp_path):
         print(done.stdout)
         failed = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("FAIL ")}
         assert failed <= KNOWN, done.stdout[-6000:] + done.stderr
-        assert int(done.stdout.splitlines()[-1].split()[0]) >= 280, done.stdout[-200:]
+        assert int(done.stdout.splitlines()[-1].split()[0]) > 280, done.stdout[-200:]
 
 
 def test_what_grafana_asks(node, shop):

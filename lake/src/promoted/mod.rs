@@ -35,12 +35,28 @@ pub(crate) const NOTE_KEY: &str = "telelake.attributes";
 /// The maps of attributes.
 const MAPS: [&str; 5] = ["attrs_str", "attrs_int", "attrs_f64", "attrs_bool", "attrs_json"];
 
+/// Columns besides the maps whose attributes are told as well: lists of structs with a map of them, and texts that hold them.
+const OTHERS: [&str; 3] = ["events", "links", "scope_attrs"];
+
+/// The names of attributes that the spans of a file have, each list `None` when its footer does not tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AttributeNames {
+    /// Of the spans themselves, some perhaps twice.
+    pub spans: Option<Vec<String>>,
+    /// Of their events.
+    pub events: Option<Vec<String>>,
+    /// Of their links.
+    pub links: Option<Vec<String>>,
+    /// What the column `scope_attrs` holds, each text once.
+    pub scopes: Option<Vec<String>>,
+}
+
 /// What a file says of the attributes of its rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Note {
     columns: Vec<Promoted>,
-    /// By map all names that it has; a map with too many is not there.
+    /// By map all names that it has; a map with too many is not there. So too of [`OTHERS`], which files that are older do not have.
     names: BTreeMap<String, Vec<String>>,
 }
 
@@ -78,10 +94,11 @@ impl Note {
         self.columns.iter().find(|promoted| promoted.column == column)?.field(table)
     }
 
-    /// The names of all maps; `None` when one of them has too many.
-    pub(crate) fn all_names(&self) -> Option<Vec<String>> {
+    /// All names, as far as they are told.
+    pub(crate) fn all_names(&self) -> AttributeNames {
         let of_maps: Option<Vec<&Vec<String>>> = MAPS.iter().map(|map| self.names.get(*map)).collect();
-        Some(of_maps?.into_iter().flatten().cloned().collect())
+        let [events, links, scopes] = OTHERS.map(|column| self.names.get(column).cloned());
+        AttributeNames { spans: of_maps.map(|maps| maps.into_iter().flatten().cloned().collect()), events, links, scopes }
     }
 
     /// The columns that have all entries of the map `map` under one of `names`; `None` when only the map tells.
@@ -141,10 +158,10 @@ mod tests {
         check(&note, "attrs_str", &["c"], Some(&[]));
         check(&note, "attrs_bool", &["a"], Some(&[]));
         check(&note, "attrs_int", &["a"], None);
-        assert_eq!(note.all_names(), None, "three maps have too many");
+        assert_eq!(note.all_names(), AttributeNames::default(), "three maps have too many");
         let names = MAPS.into_iter().map(|map| (map.to_owned(), vec![format!("of {map}")])).collect();
-        let all = Note { columns: Vec::new(), names }.all_names().map(|names| names.len());
-        assert_eq!(all, Some(MAPS.len()));
+        let all = Note { columns: Vec::new(), names }.all_names();
+        assert_eq!((all.spans.map(|names| names.len()), all.events), (Some(MAPS.len()), None));
     }
 
     #[test]

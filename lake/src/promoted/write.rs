@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, MapArray, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use catalog::{Level, Table};
 use xxhash_rust::xxh3::{Xxh3DefaultBuilder, xxh3_64};
 
-use super::{MAPS, Note, Promoted};
+use super::{MAPS, Note, OTHERS, Promoted};
+use crate::blank::is_blank;
 
 /// Columns of one file.
 const COLUMNS_MAX: usize = 16;
@@ -38,10 +39,12 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct Promoting {
     columns: Vec<Promoted>,
     maps: Vec<Names>,
+    /// Of [`OTHERS`].
+    others: [Names; 3],
     schema: SchemaRef,
 }
 
-/// The names of one map.
+/// The names of one map or other column.
 #[derive(Debug)]
 struct Names {
     map: &'static str,
@@ -91,7 +94,8 @@ impl Promoting {
             Names { map, bytes: known.keys().map(|name| name.len()).sum(), known }
         };
         let maps = MAPS.into_iter().map(names).collect();
-        Some(Self { maps, columns, schema: Arc::new(Schema::new(fields)) })
+        let others = OTHERS.map(|map| Names { map, bytes: 0, known: HashMap::default() });
+        Some(Self { maps, others, columns, schema: Arc::new(Schema::new(fields)) })
     }
 
     /// The stored columns with those of attributes behind them.
@@ -115,6 +119,11 @@ impl Promoting {
                 found[place as usize] = Some(take(values.as_ref(), &entries, None)?);
             }
         }
+        for names in &mut self.others {
+            if let Some(column) = rows.column_by_name(names.map).filter(|column| !is_blank(column)) {
+                learn(names, column);
+            }
+        }
         let missing = || ArrowError::SchemaError("an attribute's map is no column".to_owned());
         for column in found {
             columns.push(column.ok_or_else(missing)?);
@@ -124,13 +133,36 @@ impl Promoting {
 
     /// The note of the file, once all rows are there.
     pub(crate) fn finish(self) -> Note {
-        let noted = self.maps.into_iter().filter(Names::is_noted).map(|names| {
+        let noted = self.maps.into_iter().chain(self.others).filter(Names::is_noted).map(|names| {
             let mut known: Vec<String> = names.known.into_keys().map(Into::into).collect();
             known.sort_unstable();
             (names.map.to_owned(), known)
         });
         let names: BTreeMap<_, _> = noted.collect();
         Note { columns: self.columns, names }
+    }
+}
+
+/// Learns the names that the items of a list have in their map `attrs`, or the texts of a dictionary that rows have.
+fn learn(names: &mut Names, column: &ArrayRef) {
+    if let Some(lists) = column.as_list_opt::<i32>() {
+        let maps = lists.values().as_struct_opt().and_then(|items| items.column_by_name("attrs")?.as_map_opt());
+        let Some((ends, keys)) = maps.and_then(|maps| Some((maps.value_offsets(), maps.keys().as_string_opt::<i32>()?))) else {
+            return;
+        };
+        let items = lists.value_offsets();
+        for row in (0..lists.len()).filter(|row| lists.is_valid(*row)) {
+            let entries = ends[items[row] as usize] as usize..ends[items[row + 1] as usize] as usize;
+            entries.for_each(|at| {
+                names.place(keys.value(at));
+            });
+        }
+    } else if let Some(texts) = column.as_dictionary_opt::<Int32Type>() {
+        let Some(values) = texts.values().as_string_opt::<i32>() else { return };
+        let used: HashSet<i32> = texts.keys().iter().flatten().collect();
+        used.into_iter().for_each(|key| {
+            names.place(values.value(key as usize));
+        });
     }
 }
 
@@ -203,4 +235,58 @@ fn seen(map: &MapArray) -> HashMap<&str, Seen, Xxh3DefaultBuilder> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ListArray, StringDictionaryBuilder, StructArray, new_null_array};
+    use arrow::buffer::{NullBuffer, OffsetBuffer};
+    use catalog::schema;
+
+    use super::*;
+
+    fn learned(column: ArrayRef) -> Vec<String> {
+        let mut names = Names { map: "events", known: HashMap::default(), bytes: 0 };
+        learn(&mut names, &column);
+        let mut known: Vec<String> = names.known.into_keys().map(Into::into).collect();
+        known.sort_unstable();
+        known
+    }
+
+    #[test]
+    fn names_of_items_are_those_of_rows_that_are_there() {
+        let rows = schema::rows(Table::Spans);
+        let DataType::List(element) = rows.field_with_name("events").expect("a column").data_type().clone() else {
+            panic!("a list")
+        };
+        let DataType::Struct(fields) = element.data_type().clone() else { panic!("of structs") };
+        let (_, attrs) = fields.find("attrs").expect("a map");
+        let DataType::Map(entries, _) = attrs.data_type().clone() else { panic!("a map") };
+        let DataType::Struct(pair) = entries.data_type().clone() else { panic!("of pairs") };
+        let keys: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "a", "left out", "c"]));
+        let values = new_null_array(&DataType::Utf8, 5);
+        let pairs = StructArray::new(pair, vec![keys, values], None);
+        let map: ArrayRef = Arc::new(MapArray::new(entries, OffsetBuffer::from_lengths([2, 1, 1, 1]), pairs, None, false));
+        let column = |field: &arrow::datatypes::FieldRef| match field.name().as_str() {
+            "attrs" => Arc::clone(&map),
+            "name" => Arc::new(StringArray::from(vec!["n"; 4])) as ArrayRef,
+            "ts" => Arc::new(arrow::array::TimestampNanosecondArray::from(vec![1; 4]).with_timezone("UTC")),
+            _ => new_null_array(field.data_type(), 4),
+        };
+        let items = StructArray::new(fields.clone(), fields.iter().map(column).collect(), None);
+        let valid = NullBuffer::from(vec![true, true, false, true]);
+        let lists = ListArray::new(element, OffsetBuffer::from_lengths([2, 0, 1, 1]), Arc::new(items), Some(valid));
+        assert_eq!(learned(Arc::new(lists.clone())), ["a", "b", "c"]);
+        assert_eq!(learned(Arc::new(lists.slice(1, 3))), ["c"]);
+        assert_eq!(learned(Arc::new(lists.slice(1, 2))), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn texts_are_those_that_rows_have() {
+        let mut texts = StringDictionaryBuilder::<Int32Type>::new();
+        texts.extend([Some("x"), None, Some("y"), Some("x")]);
+        let texts = texts.finish();
+        assert_eq!(learned(Arc::new(texts.clone())), ["x", "y"]);
+        assert_eq!(learned(Arc::new(texts.slice(0, 2))), ["x"]);
+    }
 }

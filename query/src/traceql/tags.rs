@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use catalog::FileId;
 use hashbrown::{DefaultHashBuilder, HashSet};
+use lake::AttributeNames;
 use traceql::ast::{Field, FieldExpr, FieldName, Intrinsic, Scope};
 use traceql::eval::{Conditions, Filter, value_of};
 use traceql::spans::{Reference, Slots, Source, Spans};
@@ -86,7 +87,7 @@ pub(super) async fn names(work: &Work, request: &TagsRequest) -> Result<Tags> {
     let (mut of_spans, mut others): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
     for (scope, columns) in [
         (TagScope::Span, &MAPS[..]),
-        (TagScope::Resource, &["resource_id"]),
+        (TagScope::Resource, &[RESOURCE_COLUMN]),
         (TagScope::Event, &["events"]),
         (TagScope::Link, &["links"]),
         (TagScope::Instrumentation, &["scope_attrs"]),
@@ -100,18 +101,29 @@ pub(super) async fn names(work: &Work, request: &TagsRequest) -> Result<Tags> {
     let shape_all = wants(TagScope::Resource);
     let Some(reading) = asked.planned(work, request.time, &all, shape_all).await? else { return Ok(tags) };
     let mut found = Names { wanted: wanted.into(), ..Names::default() };
-    // Merged files say themselves which names their spans have: of these the maps are not read.
-    let mut told: HashSet<FileId> = HashSet::new();
-    for file in reading.whole_entries().filter(|_| asked.filter.is_none() && !of_spans.is_empty()) {
-        if let Some(names) = work.view.lake().attribute_names(file).await? {
-            names.iter().for_each(|name| found.take(SPAN, name));
-            told.insert(file.id);
-        }
+    // Merged files say themselves which names their spans have: of these the maps are not read, or nothing but resources.
+    let (mut of_maps, mut of_all): (HashSet<FileId>, HashSet<FileId>) = Default::default();
+    for file in reading.whole_entries().filter(|_| asked.filter.is_none()) {
+        let AttributeNames { spans, events, links, scopes } = work.view.lake().attribute_names(file).await?;
+        let Some(spans) = spans else { continue };
+        spans.iter().for_each(|name| found.take(SPAN, name));
+        let told = if let (Some(events), Some(links), Some(scopes)) = (events, links, scopes) {
+            events.iter().for_each(|name| found.take(EVENT, name));
+            links.iter().for_each(|name| found.take(LINK, name));
+            scopes.iter().for_each(|text| found.take_scope(text));
+            &mut of_all
+        } else {
+            &mut of_maps
+        };
+        told.insert(file.id);
     }
-    let mut readings = vec![reading.of(|file| !told.contains(&file.id), true)];
-    if !told.is_empty() && !others.is_empty() {
-        let reading = asked.planned(work, request.time, &others, shape_all).await?;
-        readings.extend(reading.map(|reading| reading.of(|file| told.contains(&file.id), false)));
+    let resources: Vec<&str> = others.iter().copied().filter(|column| *column == RESOURCE_COLUMN).collect();
+    let mut readings = vec![reading.of(|file| !of_maps.contains(&file.id) && !of_all.contains(&file.id), true)];
+    for (told, columns) in [(of_maps, &others), (of_all, &resources)] {
+        if !told.is_empty() && !columns.is_empty() {
+            let reading = asked.planned(work, request.time, columns, shape_all).await?;
+            readings.extend(reading.map(|reading| reading.of(|file| told.contains(&file.id), false)));
+        }
     }
     let asked = Arc::new(asked);
     for reading in readings {
@@ -160,8 +172,14 @@ async fn part(
 }
 
 const SCOPES: [TagScope; 5] = [TagScope::Resource, TagScope::Span, TagScope::Event, TagScope::Link, TagScope::Instrumentation];
-/// The place of spans' own among them.
+/// Places among them.
 const SPAN: usize = 1;
+const EVENT: usize = 2;
+const LINK: usize = 3;
+const INSTRUMENTATION: usize = 4;
+
+/// By which a span's resource is found.
+const RESOURCE_COLUMN: &str = "resource_id";
 
 /// Names so far, by the places of [`SCOPES`].
 #[derive(Default)]
@@ -198,13 +216,18 @@ impl Names {
             }
         }
         batch.names_of(at, |name| self.take(SPAN, name));
-        batch.item_names(Source::Event, at, |name| self.take(2, name));
-        batch.item_names(Source::Link, at, |name| self.take(3, name));
+        batch.item_names(Source::Event, at, |name| self.take(EVENT, name));
+        batch.item_names(Source::Link, at, |name| self.take(LINK, name));
         let scope = batch.text("scope_attrs", at);
         if scope != self.scope {
-            super::spans::attributes_of_json(scope).iter().for_each(|(name, _)| self.take(4, name));
+            self.take_scope(scope);
             scope.clone_into(&mut self.scope);
         }
+    }
+
+    /// The names of a scope whose attributes are written in `text`.
+    fn take_scope(&mut self, text: &str) {
+        super::spans::attributes_of_json(text).iter().for_each(|(name, _)| self.take(INSTRUMENTATION, name));
     }
 }
 
