@@ -21,7 +21,7 @@ use crate::config::LakeConfig;
 use crate::error::{Error, Result};
 use crate::index::IndexReader;
 use crate::pages::PageTable;
-use crate::promoted::{NOTE_KEY, Note};
+use crate::promoted::{NOTE_KEY, Note, OTHERS_KEY, OthersNote};
 
 /// Files up to this size are kept whole, so that all their ranges are one request.
 const WHOLE_FILE_BYTES: u64 = 256 << 10;
@@ -64,6 +64,8 @@ pub struct Footer {
     pub reader: ArrowReaderMetadata,
     /// What is known of the attributes of its rows, if it has a note.
     pub(crate) attributes: Option<Note>,
+    /// The same of the attributes of items and scopes; nothing without a note.
+    pub(crate) other_attributes: OthersNote,
     pages: PageTable,
 }
 
@@ -340,14 +342,15 @@ fn parse_footer(file: &FileEntry, start: u64, bytes: Bytes, pages: PageTable) ->
         // Their types are in the file.
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let reader = ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(parse)?;
-        return Ok(Footer { reader, attributes: None, pages });
+        return Ok(Footer { reader, attributes: None, other_attributes: OthersNote::default(), pages });
     }
     // The file's columns in the types of the catalog: dictionaries stay dictionaries, times keep their zone.
     let stored = catalog::schema::stored(file.table);
     let mut fields = Vec::new();
     let notes = metadata.file_metadata().key_value_metadata();
-    let note = notes.and_then(|pairs| pairs.iter().find(|pair| pair.key == NOTE_KEY)?.value.as_deref());
-    let attributes = note.map(Note::parse).transpose().map_err(corrupt)?;
+    let note = |key: &str| notes.and_then(|pairs| pairs.iter().find(|pair| pair.key == key)?.value.as_deref());
+    let attributes = note(NOTE_KEY).map(Note::parse).transpose().map_err(corrupt)?;
+    let other_attributes = note(OTHERS_KEY).map(OthersNote::parse).transpose().map_err(corrupt)?.unwrap_or_default();
     for column in metadata.file_metadata().schema_descr().root_schema().get_fields() {
         let name = column.name();
         let promoted = || attributes.as_ref()?.field(file.table, name).map(Arc::new);
@@ -357,5 +360,5 @@ fn parse_footer(file: &FileEntry, start: u64, bytes: Bytes, pages: PageTable) ->
     let options =
         ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields))).with_page_index_policy(PageIndexPolicy::Optional);
     let reader = ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(parse)?;
-    Ok(Footer { reader, attributes, pages })
+    Ok(Footer { reader, attributes, other_attributes, pages })
 }

@@ -199,7 +199,7 @@ impl Lake {
     /// `Store`, `Corrupt`.
     pub async fn attribute_names(&self, file: &FileEntry) -> Result<crate::AttributeNames> {
         let footer = self.caches.footer(self.store.as_ref(), file).await?;
-        Ok(footer.attributes.as_ref().map(|note| note.all_names()).unwrap_or_default())
+        Ok(crate::AttributeNames::told(footer.attributes.as_ref(), &footer.other_attributes))
     }
 
     /// The index section of `file`, if it has one.

@@ -32,6 +32,9 @@ pub(crate) use write::Promoting;
 /// The key of the note in the file's metadata.
 pub(crate) const NOTE_KEY: &str = "telelake.attributes";
 
+/// The key of the note on [`OTHERS`]: apart, so that who does not know of it reads the first as ever.
+pub(crate) const OTHERS_KEY: &str = "telelake.attributes.others";
+
 /// The maps of attributes.
 const MAPS: [&str; 5] = ["attrs_str", "attrs_int", "attrs_f64", "attrs_bool", "attrs_json"];
 
@@ -56,8 +59,34 @@ pub struct AttributeNames {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Note {
     columns: Vec<Promoted>,
-    /// By map all names that it has; a map with too many is not there. So too of [`OTHERS`], which files that are older do not have.
+    /// By map all names that it has; a map with too many is not there.
     names: BTreeMap<String, Vec<String>>,
+}
+
+/// What a file says of the attributes of items and scopes: by column of [`OTHERS`] all names, or texts; a column with too many is not there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OthersNote(BTreeMap<String, Vec<String>>);
+
+impl OthersNote {
+    /// Reads what [`OthersNote::text`] wrote.
+    ///
+    /// # Errors
+    /// Why it is none, in words.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|e| format!("its note of items' attributes is none: {e}"))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        serde_json::to_string(self).expect("names are JSON")
+    }
+}
+
+impl AttributeNames {
+    /// What both notes of a footer tell.
+    pub(crate) fn told(note: Option<&Note>, others: &OthersNote) -> Self {
+        let [events, links, scopes] = OTHERS.map(|column| others.0.get(column).cloned());
+        Self { spans: note.and_then(Note::all_names), events, links, scopes }
+    }
 }
 
 /// An attribute with a column.
@@ -94,11 +123,10 @@ impl Note {
         self.columns.iter().find(|promoted| promoted.column == column)?.field(table)
     }
 
-    /// All names, as far as they are told.
-    pub(crate) fn all_names(&self) -> AttributeNames {
+    /// The names of all maps; `None` when one of them has too many.
+    pub(crate) fn all_names(&self) -> Option<Vec<String>> {
         let of_maps: Option<Vec<&Vec<String>>> = MAPS.iter().map(|map| self.names.get(*map)).collect();
-        let [events, links, scopes] = OTHERS.map(|column| self.names.get(column).cloned());
-        AttributeNames { spans: of_maps.map(|maps| maps.into_iter().flatten().cloned().collect()), events, links, scopes }
+        Some(of_maps?.into_iter().flatten().cloned().collect())
     }
 
     /// The columns that have all entries of the map `map` under one of `names`; `None` when only the map tells.
@@ -138,6 +166,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn both_notes_tell_names() {
+        let names =
+            |columns: &[&str]| columns.iter().map(|column| ((*column).to_owned(), vec![format!("of {column}")])).collect();
+        let (note, others) = (Note { columns: Vec::new(), names: names(&MAPS) }, OthersNote(names(&OTHERS[..2])));
+        assert_eq!(OthersNote::parse(&others.text()), Ok(others.clone()));
+        assert!(OthersNote::parse("[]").is_err());
+        let told = AttributeNames::told(Some(&note), &others);
+        assert_eq!(told.spans.map(|names| names.len()), Some(MAPS.len()));
+        assert_eq!((told.events, told.scopes), (Some(vec!["of events".to_owned()]), None));
+        assert_eq!(AttributeNames::told(None, &OthersNote::default()), AttributeNames::default());
+    }
+
+    #[test]
     fn a_note_says_what_columns_are_enough() {
         let promoted = |map: &str, name: &str| Promoted { map: map.into(), name: name.into(), column: format!("{map}:{name}") };
         let names =
@@ -158,10 +199,10 @@ mod tests {
         check(&note, "attrs_str", &["c"], Some(&[]));
         check(&note, "attrs_bool", &["a"], Some(&[]));
         check(&note, "attrs_int", &["a"], None);
-        assert_eq!(note.all_names(), AttributeNames::default(), "three maps have too many");
+        assert_eq!(note.all_names(), None, "three maps have too many");
         let names = MAPS.into_iter().map(|map| (map.to_owned(), vec![format!("of {map}")])).collect();
-        let all = Note { columns: Vec::new(), names }.all_names();
-        assert_eq!((all.spans.map(|names| names.len()), all.events), (Some(MAPS.len()), None));
+        let all = Note { columns: Vec::new(), names }.all_names().map(|names| names.len());
+        assert_eq!(all, Some(MAPS.len()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Choosing attributes, and writing their columns.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, MapArray, RecordBatch, StringArray, UInt32Array};
@@ -10,7 +10,7 @@ use arrow::error::ArrowError;
 use catalog::{Level, Table};
 use xxhash_rust::xxh3::{Xxh3DefaultBuilder, xxh3_64};
 
-use super::{MAPS, Note, OTHERS, Promoted};
+use super::{MAPS, Note, OTHERS, OthersNote, Promoted};
 use crate::blank::is_blank;
 
 /// Columns of one file.
@@ -131,15 +131,16 @@ impl Promoting {
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
     }
 
-    /// The note of the file, once all rows are there.
-    pub(crate) fn finish(self) -> Note {
-        let noted = self.maps.into_iter().chain(self.others).filter(Names::is_noted).map(|names| {
+    /// The notes of the file, once all rows are there.
+    pub(crate) fn finish(self) -> (Note, OthersNote) {
+        let noted = |names: Names| {
             let mut known: Vec<String> = names.known.into_keys().map(Into::into).collect();
             known.sort_unstable();
             (names.map.to_owned(), known)
-        });
-        let names: BTreeMap<_, _> = noted.collect();
-        Note { columns: self.columns, names }
+        };
+        let [maps, others] =
+            [self.maps, Vec::from(self.others)].map(|all| all.into_iter().filter(Names::is_noted).map(noted).collect());
+        (Note { columns: self.columns, names: maps }, OthersNote(others))
     }
 }
 

@@ -17,7 +17,7 @@ use super::paged::{Finished, PagedWriter};
 use super::time;
 use crate::coding::RowEncoder;
 use crate::index::IndexBuilder;
-use crate::promoted::{NOTE_KEY, Promoting};
+use crate::promoted::{NOTE_KEY, OTHERS_KEY, Promoting};
 
 /// Rows that go to the Parquet writer at once.
 const STEP_ROWS: usize = 32 << 10;
@@ -151,8 +151,9 @@ impl FileEncoder {
     pub(super) fn finish(mut self) -> Result<Encoded, ParquetError> {
         self.end_row_group()?;
         let Self { table, mut writer, promoting, index, statistics, .. } = self;
-        if let Some(note) = promoting.map(Promoting::finish) {
+        if let Some((note, others)) = promoting.map(Promoting::finish) {
             writer.note(KeyValue::new(NOTE_KEY.to_owned(), note.text()));
+            writer.note(KeyValue::new(OTHERS_KEY.to_owned(), others.text()));
         }
         let index = index.finish();
         let Finished { tail, bytes, index_offset: offset, footer_bytes, crc32 } = writer.finish(&index)?;
