@@ -46,5 +46,5 @@ pub use error::{Error, Result};
 pub use functions::json_as_text;
 pub use interrupt::StopFlag;
 pub use namespace::SessionExtras;
-pub use threads::Threads;
+pub use threads::{Threads, WorkClock};
 pub use view::View;

@@ -6,7 +6,6 @@ use tokio::time::Instant;
 
 use crate::interrupt::StopFlag;
 use crate::threads::Threads;
-use crate::usage;
 
 /// A task that keeps its thread busy is given up that long after its deadline.
 pub(crate) const GRACE: Duration = Duration::from_millis(250);
@@ -76,7 +75,7 @@ where
     let _stop = StopOnDrop(ticket.stop.clone());
     let deadline = ticket.deadline;
     let bounded = async move { tokio::time::timeout_at(deadline, work).await };
-    let task = threads.spawn(usage::scope(usage::current(), bounded));
+    let task = threads.spawn(bounded);
     match tokio::time::timeout_at(deadline + GRACE, task).await {
         Ok(Ok(Ok(outcome))) => outcome,
         Ok(Ok(Err(_))) | Err(_) => Err(E::from(ticket.passed())),

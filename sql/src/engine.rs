@@ -264,8 +264,7 @@ impl SqlEngine {
             listed,
         };
         metrics::counter!("telelake_sql_queries_total").increment(1);
-        let work = usage::scope(usage::current(), work.run(checked, ready, sender));
-        let task = self.threads.spawn(work);
+        let task = self.threads.spawn(work.run(checked, ready, sender));
         match tokio::time::timeout_at(deadline.grace(), planned).await {
             Ok(Ok(Ok((schema, session)))) => {
                 Ok(QueryStream { id, schema, batches, deadline, session, started, counted, asking: None, _task: task })

@@ -6,7 +6,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
 use crate::node::Runtimes;
-use crate::{crash, logging, node, opened, priority, self_telemetry};
+use crate::{crash, logging, node, opened, scheduling, self_telemetry};
 
 /// Threads of queries for one core. One poll of a sort may last seconds, and what waits behind it in a queue waits for all of it, while
 /// the system shares the cores out among as many threads as there are.
@@ -31,13 +31,13 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let (own, own_rows) = config.log.self_telemetry.then(self_telemetry::channel).unzip();
     logging::start(&config.log, own)?;
 
-    let main = started("main", &mut threads(0))?;
+    let main = started("main", threads(0).on_thread_start(scheduling::keep_short))?;
     let count = query_threads(config.node.query_threads);
-    let queries = started("query", &mut threads(count))?;
-    let long_queries = started("query-long", threads(count).on_thread_start(priority::lower))?;
+    let queries = started("query", threads(count).on_thread_start(scheduling::keep_short))?;
+    let long_queries = started("query-long", threads(count).on_thread_start(scheduling::lower))?;
     let background = started("background", &mut threads(0))?;
     let runtimes = Runtimes {
-        queries: Threads::new(queries.handle().clone(), long_queries.handle().clone()),
+        queries: Threads::new(queries.handle().clone(), long_queries.handle().clone(), scheduling::worked),
         background: background.handle().clone(),
     };
     let done = main.block_on(node::run(config, runtimes, own_rows));

@@ -1,3 +1,6 @@
+use std::sync::LazyLock;
+use std::time::Instant;
+
 use datafusion::common::runtime::SpawnedTask;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -12,6 +15,12 @@ fn on() -> String {
     std::thread::current().name().unwrap_or_default().to_owned()
 }
 
+/// Also the time in which a thread sleeps.
+fn passed() -> Duration {
+    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGUN.elapsed()
+}
+
 /// Keeps the thread for as long as a request may be prompt.
 async fn work() {
     std::thread::sleep(Duration::from_nanos(PROMPT_NS));
@@ -21,7 +30,7 @@ async fn work() {
 /// What a request says that is spawned on threads of both kinds.
 fn ask<T: Send + 'static>(request: impl Future<Output = T> + Send + 'static) -> T {
     let (prompt, long) = (runtime("prompt"), runtime("long"));
-    let threads = Threads::new(prompt.handle().clone(), long.handle().clone());
+    let threads = Threads::new(prompt.handle().clone(), long.handle().clone(), passed);
     prompt.block_on(async move { threads.spawn(request).await }).expect("it runs")
 }
 
@@ -98,7 +107,7 @@ fn a_panic_arrives_from_where_it_moved_to() {
 #[test]
 fn a_request_that_is_dropped_ends_where_it_moved_to() {
     let (prompt, long) = (runtime("prompt"), runtime("long"));
-    let threads = Threads::new(prompt.handle().clone(), long.handle().clone());
+    let threads = Threads::new(prompt.handle().clone(), long.handle().clone(), passed);
     let ended = prompt.block_on(async move {
         let (moved, waits) = oneshot::channel();
         let (held, ended) = oneshot::channel::<()>();
@@ -113,4 +122,25 @@ fn a_request_that_is_dropped_ends_where_it_moved_to() {
         ended.await
     });
     assert!(ended.is_err(), "what it held was dropped");
+}
+
+#[test]
+fn a_statement_that_was_long_begins_there_until_it_is_small() {
+    let (prompt, long) = (runtime("prompt"), runtime("long"));
+    let threads = Threads::new(prompt.handle().clone(), long.handle().clone(), passed);
+    let asked = |statement: u64, works: bool| {
+        let request = threads.spawn_statement(Some(Statement(statement)), async move {
+            let begun = on();
+            if works {
+                work().await;
+            }
+            begun
+        });
+        prompt.block_on(request).expect("it runs")
+    };
+    assert_eq!(asked(1, true), "prompt");
+    assert_eq!(asked(1, true), "long");
+    assert_eq!(asked(2, false), "prompt", "another one is not known");
+    assert_eq!(asked(1, false), "long");
+    assert_eq!(asked(1, false), "prompt");
 }

@@ -1,5 +1,6 @@
 //! What is known of a query while it is at work, found in the scope of its task.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,6 +8,7 @@ use futures::future::Either;
 use parking_lot::Mutex;
 
 use super::row::Row;
+use crate::threads::Statement;
 
 tokio::task_local! {
     /// The query that the task works for.
@@ -18,6 +20,17 @@ tokio::task_local! {
 pub struct Notes {
     pub(super) row: Mutex<Row>,
     pub(super) meter: Arc<Meter>,
+}
+
+impl Notes {
+    /// What the query is known by when it is asked again: who asks what, in which language. Over which time does not matter, where the text does not say it.
+    /// `None`: it has no text, or nobody has noted it yet.
+    pub(crate) fn statement(&self) -> Option<Statement> {
+        let row = self.row.lock();
+        let mut hasher = DefaultHasher::new();
+        (row.tenant.as_str(), row.language as u8, &row.text, row.text_bytes).hash(&mut hasher);
+        (row.text_bytes > 0).then(|| Statement(hasher.finish()))
+    }
 }
 
 /// What a query chose to read. Views count on it from any thread, also from those without a scope.
