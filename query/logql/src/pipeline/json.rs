@@ -92,17 +92,16 @@ impl Flatten<'_> {
             Value::String(..) | Value::Scalar(_) => {}
         }
         let name = if depth == 0 {
-            self.labels.parsed_name(key)
+            self.labels.wanted_name(key)
         } else {
             self.push(key);
             // below the top a name may be empty, which is Loki's oddity
             let id = self.labels.intern(self.prefix);
             self.prefix.truncate(around);
-            Some(self.labels.free_name(id))
+            let name = self.labels.free_name(id);
+            (self.labels.is_required(name) && !self.labels.is_parsed(name)).then_some(name)
         };
-        let Some(name) = name.filter(|name| self.labels.is_required(*name) && !self.labels.is_parsed(*name)) else {
-            return Ok(());
-        };
+        let Some(name) = name else { return Ok(()) };
         match value {
             Value::String(text, escaped) => set_string(self.labels, name, text, escaped, self.buffer),
             Value::Scalar(text) => self.labels.set(Category::Parsed, name, text),
@@ -328,8 +327,7 @@ fn read_value(text: &str, at: usize) -> Result<(Value<'_>, usize), &'static str>
             Ok((Value::Object(&text[at..end]), end))
         }
         first => {
-            let ends = |c: &u8| matches!(c, b' ' | b'\n' | b'\r' | b'\t' | b',' | b'}' | b']');
-            let end = bytes[at..].iter().position(ends).map_or(bytes.len(), |n| at + n);
+            let end = bytes[at..].iter().position(|c| ENDS[usize::from(*c)]).map_or(bytes.len(), |n| at + n);
             let token = &text[at..end];
             let value = match first {
                 b't' | b'f' if matches!(token, "true" | "false") => Value::Scalar(token),
@@ -343,14 +341,56 @@ fn read_value(text: &str, at: usize) -> Result<(Value<'_>, usize), &'static str>
     }
 }
 
-fn next_token(bytes: &[u8], at: usize) -> Option<usize> {
-    let skip = bytes.get(at..)?.iter().position(|c| !matches!(c, b' ' | b'\n' | b'\r' | b'\t'))?;
-    Some(at + skip)
+/// The bytes that end a number, `true`, `false` or `null`.
+const ENDS: [bool; 256] = {
+    let mut ends = [false; 256];
+    let mut at = 0;
+    while at < 7 {
+        ends[b" \n\r\t,}]"[at] as usize] = true;
+        at += 1;
+    }
+    ends
+};
+
+#[inline]
+fn next_token(bytes: &[u8], mut at: usize) -> Option<usize> {
+    // Nearly always there is nothing to skip, or one space.
+    while matches!(bytes.get(at)?, b' ' | b'\n' | b'\r' | b'\t') {
+        at += 1;
+    }
+    Some(at)
 }
 
+/// Words in which the end of a string is looked for before a search begins that is made for long texts.
+const NEAR_WORDS: usize = 3;
+
 /// Length of the string whose text begins `bytes`, and whether it has escapes; `None` if no quote ends it.
+#[inline]
 pub(super) fn string_end(bytes: &[u8]) -> Option<(usize, bool)> {
-    let (mut at, mut escaped) = (0, false);
+    let mut rest = bytes;
+    for word in 0..NEAR_WORDS {
+        let Some((chunk, behind)) = rest.split_first_chunk::<8>() else { break };
+        let chunk = u64::from_le_bytes(*chunk);
+        let found = has_byte(chunk, b'"') | has_byte(chunk, b'\\');
+        if found != 0 {
+            let at = word * 8 + found.trailing_zeros() as usize / 8;
+            return if bytes[at] == b'"' { Some((at, false)) } else { far_end(bytes, at) };
+        }
+        rest = behind;
+    }
+    far_end(bytes, bytes.len() - rest.len())
+}
+
+/// The highest bit of the first byte of `word`, from the lowest up, that is `byte`; bits above it mean nothing.
+fn has_byte(word: u64, byte: u8) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let differing = word ^ (ONES * u64::from(byte));
+    differing.wrapping_sub(ONES) & !differing & (ONES << 7)
+}
+
+/// As [`string_end`], of a string that has no quote and no escape before `at`.
+fn far_end(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
+    let mut escaped = false;
     loop {
         at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
         if bytes[at] == b'"' {
