@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayData, ArrayRef, AsArray, DictionaryArray, Int32Array, MutableArrayData, RecordBatch, StringArray, make_array,
+    Array, ArrayData, ArrayRef, AsArray, Capacities, DictionaryArray, Int32Array, MutableArrayData, RecordBatch, StringArray,
+    make_array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Int32Type};
@@ -44,7 +45,19 @@ pub(crate) fn gather(batches: &[RecordBatch], segments: &[Segment]) -> Result<Re
 
 fn gather_plain(arrays: &[&ArrayRef], segments: &[Segment], rows: usize) -> Result<ArrayRef, ArrowError> {
     let data: Vec<ArrayData> = arrays.iter().map(|array| array.to_data()).collect();
-    let mut copy = MutableArrayData::new(data.iter().collect(), false, rows);
+    let texts: Vec<&StringArray> = arrays.iter().filter_map(|array| array.as_string_opt::<i32>()).collect();
+    let room = match texts.len() == arrays.len() {
+        // Of texts the bytes are known as well. What grows step by step is copied again at each, and is twice as large at the end.
+        true => {
+            let bytes = |segment: &Segment| {
+                let offsets = texts[segment.source].value_offsets();
+                (offsets[segment.end] - offsets[segment.start]).unsigned_abs() as usize
+            };
+            Capacities::Binary(rows, Some(segments.iter().map(bytes).sum()))
+        }
+        false => Capacities::Array(rows),
+    };
+    let mut copy = MutableArrayData::with_capacities(data.iter().collect(), false, room);
     for segment in segments {
         copy.try_extend(segment.source, segment.start, segment.end)?;
     }

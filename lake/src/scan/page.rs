@@ -53,7 +53,7 @@ fn wants_index(tests: &[ColumnTest]) -> bool {
     })
 }
 
-/// The footer of `file`, and its index section if that can say something about one of `tests`; both are one read.
+/// The footer of `file`, and its index section if that can say something about one of `tests`, or is `wanted` anyway; both are one read.
 ///
 /// # Errors
 /// `Store`, `Corrupt`.
@@ -62,8 +62,9 @@ pub(super) async fn opened(
     caches: &Caches,
     file: &FileEntry,
     tests: &[ColumnTest],
+    wanted: bool,
 ) -> Result<(Arc<Footer>, Option<Arc<IndexReader>>)> {
-    match wants_index(tests) {
+    match wanted || wants_index(tests) {
         true => caches.footer_and_index(store, file).await,
         false => Ok((caches.footer(store, file).await?, None)),
     }

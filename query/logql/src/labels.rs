@@ -434,7 +434,8 @@ impl Labels {
             let name = sanitize_label(key);
             let id = (!name.is_empty()).then(|| self.names.intern(&name));
             let is_asked = |asked: &str| asked == name || asked.strip_suffix(DUPLICATE_SUFFIX) == Some(&name);
-            let is_wanted = self.required.as_ref().is_none_or(|required| required.iter().any(|id| is_asked(self.names.text(*id))));
+            let is_wanted =
+                self.required.as_ref().is_none_or(|required| required.iter().any(|id| is_asked(self.names.text(*id))));
             self.keys.add(key, id, is_wanted)
         });
         self.keys.follow(place);

@@ -10,6 +10,7 @@
 //! - A row of a wanted stream in the time asked for that passes the filters is there, once, unless it was deleted.
 //! - What is pruned is pruned by facts about the file; pruning never changes what comes out.
 
+mod cut;
 mod exec;
 mod seen;
 mod slices;
@@ -47,6 +48,11 @@ const FOOTERS_AT_ONCE: usize = 8;
 /// Rows up to which a file is read as one.
 const WHOLE_ROWS_MAX: u64 = 128 << 10;
 
+/// Rows that are worth a turn of their own when units are cut.
+const PIECE_ROWS_MIN: u64 = 16 << 10;
+/// Pieces for each partition: with few, one is idle at the end while another is at its last.
+const PIECES_PER_PARTITION: u64 = 4;
+
 /// Streams up to which a read is narrow: times of all streams are more than it reads.
 const NARROW_STREAMS_MAX: usize = 32;
 
@@ -70,6 +76,19 @@ pub(super) struct Wanted {
     pub(super) direction: Direction,
     /// Whether the read may end early, once there are enough of the first lines.
     pub(super) may_end: bool,
+}
+
+impl Wanted {
+    /// The columns that were asked for, and those by which lines are told apart.
+    fn identifying(&self) -> Vec<String> {
+        let mut columns = self.columns.clone();
+        for identifying in seen::METADATA.iter().chain([&TEXT]) {
+            if !columns.iter().any(|column| column == identifying) {
+                columns.push((*identifying).to_owned());
+            }
+        }
+        columns
+    }
 }
 
 /// Line filters at the head of a query's stages.
@@ -120,6 +139,8 @@ pub(super) struct FileUnit {
     whole: TimeRange,
     /// Only rows of this time are meant.
     part: TimeRange,
+    /// Only these rows of the row group, or of the file, are meant; `None`: all of them.
+    piece: Option<Arc<RoaringBitmap>>,
     /// Bounds of the services of its rows.
     services: Option<(String, String)>,
     hiding: Hiding,
@@ -130,6 +151,11 @@ impl Unit {
         match self {
             Self::File(FileUnit { time, .. }) | Self::Fresh { time, .. } => *time,
         }
+    }
+
+    /// Whether other units may have rows of its row group, or of its file if that is read as one.
+    fn is_piece(&self) -> bool {
+        matches!(self, Self::File(file) if file.piece.is_some())
     }
 
     /// Its rows in `time`; all rows of a batch in memory.
@@ -433,6 +459,37 @@ impl Lines {
         self.planned.clamp(1, most.max(1))
     }
 
+    /// Cuts what is left to read into pieces for `partitions` readers, where it is less than a few units for each: lines of one service are often most
+    /// of one row group. Tells how many readers are worth their task then.
+    ///
+    /// # Errors
+    /// The lake's.
+    pub(super) async fn cut(&self, partitions: usize) -> Result<usize> {
+        let units: Vec<Unit> = self.units.lock().drain(..).collect();
+        let pieces = PIECES_PER_PARTITION * partitions as u64;
+        let waiting = units.len() as u64;
+        if partitions < 2 || waiting >= pieces || !self.takes_every_line() || self.wanted.may_end {
+            self.units.lock().extend(units);
+            return Ok(self.partitions(partitions));
+        }
+        let (mut cut, mut files) = (Vec::new(), Vec::new());
+        for unit in units {
+            match unit {
+                Unit::File(file) => files.push((self.candidates(&file).await?, file)),
+                fresh => cut.push(fresh),
+            }
+        }
+        let rows: u64 = files.iter().map(|(rows, _)| rows.len()).sum();
+        let piece_rows = (rows / pieces).max(PIECE_ROWS_MIN);
+        for (rows, file) in files {
+            let pieces = cut::pieces(&rows, piece_rows).into_iter();
+            cut.extend(pieces.map(|piece| Unit::File(FileUnit { piece: Some(Arc::new(piece)), ..file.clone() })));
+        }
+        let waiting = cut.len();
+        self.units.lock().extend(cut);
+        Ok(waiting.clamp(1, partitions))
+    }
+
     /// Whether no line filter drops lines.
     pub(super) fn takes_every_line(&self) -> bool {
         self.wanted.filters.is_none()
@@ -482,6 +539,7 @@ async fn split(view: &Arc<View>, file: Arc<FileEntry>, wanted: &Wanted, deletes:
             time,
             whole: time,
             part: TimeRange::ALL,
+            piece: None,
             services,
             hiding,
         })]);
@@ -500,6 +558,7 @@ async fn split(view: &Arc<View>, file: Arc<FileEntry>, wanted: &Wanted, deletes:
                 time: group_time,
                 whole: group_time,
                 part: TimeRange::ALL,
+                piece: None,
                 services,
                 hiding,
             })
