@@ -597,6 +597,32 @@ mod tests {
     }
 
     #[test]
+    fn keys_in_any_order_have_their_labels() {
+        let mut names = Names::new();
+        let required = ["b", "d_extracted"].map(|name| names.intern(name)).to_vec();
+        let mut labels = Labels::new(names, Some(required), [("d", "stream")]);
+        for keys in ["abcd", "abcd", "dcba", "a", "", "bb", "dabc"] {
+            labels.begin();
+            let mut found = Vec::new();
+            for key in keys.chars() {
+                let key = key.to_string();
+                if let Some(name) = labels.wanted_name(&key) {
+                    labels.set(Category::Parsed, name, &key);
+                    found.push(labels.name(name).to_owned());
+                }
+            }
+            // Each once, where it comes first.
+            let mut expected: Vec<&str> = Vec::new();
+            for name in keys.chars().filter_map(|key| [('b', "b"), ('d', "d_extracted")].into_iter().find(|(of, _)| *of == key)) {
+                if !expected.contains(&name.1) {
+                    expected.push(name.1);
+                }
+            }
+            assert_eq!(found, expected, "{keys}");
+        }
+    }
+
+    #[test]
     fn names_of_keys() {
         #[track_caller]
         fn check(key: &str, expected: &str) {
