@@ -48,8 +48,8 @@ const FOOTERS_AT_ONCE: usize = 8;
 /// Rows up to which a file is read as one.
 const WHOLE_ROWS_MAX: u64 = 128 << 10;
 
-/// Rows that are worth a turn of their own when units are cut.
-const PIECE_ROWS_MIN: u64 = 16 << 10;
+/// Rows that are worth a turn of their own when units are cut: three pages of texts, of which those at the ends are unpacked for both neighbours.
+const PIECE_ROWS_MIN: u64 = 4 << 10;
 /// Pieces for each partition: with few, one is idle at the end while another is at its last.
 const PIECES_PER_PARTITION: u64 = 4;
 
