@@ -48,11 +48,6 @@ const FOOTERS_AT_ONCE: usize = 8;
 /// Rows up to which a file is read as one.
 const WHOLE_ROWS_MAX: u64 = 128 << 10;
 
-/// Rows that are worth a turn of their own when units are cut: three pages of texts, of which those at the ends are unpacked for both neighbours.
-const PIECE_ROWS_MIN: u64 = 4 << 10;
-/// Pieces for each partition: with few, one is idle at the end while another is at its last.
-const PIECES_PER_PARTITION: u64 = 4;
-
 /// Streams up to which a read is narrow: times of all streams are more than it reads.
 const NARROW_STREAMS_MAX: usize = 32;
 
@@ -457,37 +452,6 @@ impl Lines {
     /// How many partitions are worth their task.
     pub(super) fn partitions(&self, most: usize) -> usize {
         self.planned.clamp(1, most.max(1))
-    }
-
-    /// Cuts what is left to read into pieces for `partitions` readers, where it is less than a few units for each: lines of one service are often most
-    /// of one row group. Tells how many readers are worth their task then.
-    ///
-    /// # Errors
-    /// The lake's.
-    pub(super) async fn cut(&self, partitions: usize) -> Result<usize> {
-        let units: Vec<Unit> = self.units.lock().drain(..).collect();
-        let pieces = PIECES_PER_PARTITION * partitions as u64;
-        let waiting = units.len() as u64;
-        if partitions < 2 || waiting >= pieces || !self.takes_every_line() || self.wanted.may_end {
-            self.units.lock().extend(units);
-            return Ok(self.partitions(partitions));
-        }
-        let (mut cut, mut files) = (Vec::new(), Vec::new());
-        for unit in units {
-            match unit {
-                Unit::File(file) => files.push((self.candidates(&file).await?, file)),
-                fresh => cut.push(fresh),
-            }
-        }
-        let rows: u64 = files.iter().map(|(rows, _)| rows.len()).sum();
-        let piece_rows = (rows / pieces).max(PIECE_ROWS_MIN);
-        for (rows, file) in files {
-            let pieces = cut::pieces(&rows, piece_rows).into_iter();
-            cut.extend(pieces.map(|piece| Unit::File(FileUnit { piece: Some(Arc::new(piece)), ..file.clone() })));
-        }
-        let waiting = cut.len();
-        self.units.lock().extend(cut);
-        Ok(waiting.clamp(1, partitions))
     }
 
     /// Whether no line filter drops lines.
