@@ -170,7 +170,7 @@ pub(super) fn left(
         if let Some(index) = index {
             let total = starts.last().copied().unwrap_or(0);
             let asks_for_scopes = tests.iter().any(|test| asks_for(test, &|test| matches!(test, Test::HasAttributes)));
-            let index = Index::new(index, tests, asks_for_scopes && has_scopes(footer));
+            let index = Index::new(index, tests, asks_for_scopes && has_scopes(footer), &rows);
             let (blocks, ruled_out);
             (rows, blocks, ruled_out) = matching_blocks(&index, tests, &rows, total);
             counts(&metrics.blocks, blocks);
@@ -264,19 +264,23 @@ struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    fn new(sections: &'a IndexReader, tests: &'a [ColumnTest], has_scopes: bool) -> Self {
+    /// For `tests` of `rows` of the file, which ascend.
+    fn new(sections: &'a IndexReader, tests: &'a [ColumnTest], has_scopes: bool, rows: &[Range<usize>]) -> Self {
         let mut this = Self { sections, has_scopes, texts: Vec::new() };
-        tests.iter().for_each(|test| this.look_up(test));
+        if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
+            tests.iter().for_each(|test| this.look_up(test, first.start..last.end));
+        }
         this
     }
 
-    /// Looks up the texts that `test` asks for.
-    fn look_up(&mut self, test: &'a ColumnTest) {
+    /// Looks up the texts that `test` asks `rows` for.
+    fn look_up(&mut self, test: &'a ColumnTest, rows: Range<usize>) {
         match &test.test {
-            Test::AnyOf(tests) => tests.iter().for_each(|test| self.look_up(test)),
+            Test::AnyOf(tests) => tests.iter().for_each(|test| self.look_up(test, rows.clone())),
             Test::Contains(needle) if test.column == "body" && self.texts.iter().all(|(known, _)| known != needle) => {
                 if let Some(grams) = self.sections.grams() {
-                    self.texts.push((needle, grams.blocks_with(needle.as_bytes())));
+                    let within = rows.start / grams.block_rows()..rows.end.div_ceil(grams.block_rows());
+                    self.texts.push((needle, grams.blocks_with(needle.as_bytes(), within)));
                 }
             }
             _ => {}

@@ -5,6 +5,8 @@
 //!                       blocks u32 | blocks * { log2 of bits u8 | bits }         over BLOCK_ROWS rows, all grams hashed: older still
 //! ```
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::super::{BLOCK_ROWS, Cursor};
@@ -55,11 +57,11 @@ impl Blocks {
         self.blocks.len()
     }
 
-    /// The blocks that may have all grams of `needle`.
-    pub(super) fn with(&self, needle: &[u8]) -> BlockSet {
+    /// The blocks that may have all grams of `needle`; only those `within` are looked at.
+    pub(super) fn with(&self, needle: &[u8], within: Range<usize>) -> BlockSet {
         let mut set = BlockSet::all(self.blocks.len());
-        let absent = self.blocks.iter().enumerate().filter(|(_, block)| !block.may_contain(needle));
-        absent.for_each(|(at, _)| set.remove(at));
+        let asked = self.blocks.iter().enumerate().take(within.end).skip(within.start);
+        asked.filter(|(_, block)| !block.may_contain(needle)).for_each(|(at, _)| set.remove(at));
         set
     }
 }
