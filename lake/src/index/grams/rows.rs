@@ -70,13 +70,10 @@ fn chunk(blocks: &[EndedBlock], numbers: &[u32], rows: std::ops::Range<usize>, h
     let mut raw = vec![0; rows.len() * row_bytes];
     for (at, number) in numbers.iter().enumerate() {
         let EndedBlock { hashed: bits, digits } = &blocks[*number as usize];
-        for word_at in rows.start / 64..rows.end / 64 {
-            let word = match (word_at.checked_sub(hashed / 64), digits) {
-                (None, _) => bits[word_at],
-                (Some(word_at), Some(digits)) => digits[word_at],
-                (Some(_), None) => 0,
-            };
-            let mut left = word;
+        debug_assert_eq!(bits.len() * 64, hashed, "blocks of a group have as many bits");
+        let words = bits.iter().chain(digits.as_deref().unwrap_or_default());
+        for (word_at, word) in words.enumerate().take(rows.end / 64).skip(rows.start / 64) {
+            let mut left = *word;
             while left != 0 {
                 let row = word_at * 64 + left.trailing_zeros() as usize - rows.start;
                 raw[row * row_bytes + at / 8] |= 1 << (at % 8);
