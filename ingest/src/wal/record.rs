@@ -20,6 +20,8 @@ const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
 /// The fastest level with entropy coding, about 1 GB/s a core; `benches/examples/wal_rate.rs` shows what it leaves.
 const ZSTD_LEVEL: i32 = 1;
+/// A thread keeps a buffer of up to this size for the next record.
+const SCRATCH_BYTES_MAX: usize = 1 << 20;
 /// Below this a compressor only adds bytes.
 const COMPRESS_BYTES_MIN: usize = 256;
 /// A record never unpacks to more than this.
@@ -76,25 +78,11 @@ pub(crate) fn encode(
         frame.extend_from_slice(&fingerprint.to_le_bytes());
     }
 
-    let mut tables = Vec::with_capacity(4096);
-    put_varint(&mut tables, rows.len() as u64);
-    for (table, batch) in rows {
-        tables.push(table.code());
-        columns::encode(*table, batch, &mut tables)?;
-    }
-    if tables.len() > RAW_BYTES_MAX {
-        return Err(CodecError::Range("record size"));
-    }
-    let raw_length = (tables.len() as u32).to_le_bytes();
-    let compression_at = frame.len();
-    frame.push(ZSTD);
-    frame.extend_from_slice(&raw_length);
-    if tables.len() < COMPRESS_BYTES_MIN || !compress(&tables, &mut frame) {
-        frame.truncate(compression_at);
-        frame.push(PLAIN);
-        frame.extend_from_slice(&raw_length);
-        frame.extend_from_slice(&tables);
-    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        let written = scratch.write(rows, &mut frame);
+        scratch.give_back();
+        written
+    })?;
     let crc32 = crc32fast::hash(&frame[HEADER_BYTES..]);
     Ok(Encoded { frame, crc32 })
 }
@@ -161,21 +149,61 @@ pub(crate) fn rows(head: Head, body: &mut Cursor<'_>) -> Result<Record, CodecErr
     Ok(Record { tenant: head.tenant, rows })
 }
 
-/// Appends `raw` compressed to `out`; `false`, with `out` in any state behind its old end, when that gains nothing.
-fn compress(raw: &[u8], out: &mut Vec<u8>) -> bool {
-    thread_local! {
-        // A context costs more to make than a small request to compress.
-        static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> =
-            RefCell::new(zstd::bulk::Compressor::new(ZSTD_LEVEL).ok());
+thread_local! {
+    // Buffers of a request are too large for the allocator to keep at hand, and a context costs more to make than a small request to compress.
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::new());
+}
+
+/// What records are made in, one after the other.
+struct Scratch {
+    /// Tables as they are encoded.
+    raw: Vec<u8>,
+    packed: Vec<u8>,
+    compressor: Option<zstd::bulk::Compressor<'static>>,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        Self { raw: Vec::new(), packed: Vec::new(), compressor: zstd::bulk::Compressor::new(ZSTD_LEVEL).ok() }
     }
-    COMPRESSOR.with_borrow_mut(|compressor| {
-        let Some(packed) = compressor.as_mut().and_then(|c| c.compress(raw).ok()) else { return false };
-        if packed.len() >= raw.len() {
-            return false;
+
+    /// Appends `rows` to `frame`, compressed if that gains something.
+    fn write(&mut self, rows: &[(Table, RecordBatch)], frame: &mut Vec<u8>) -> Result<(), CodecError> {
+        self.raw.clear();
+        put_varint(&mut self.raw, rows.len() as u64);
+        for (table, batch) in rows {
+            self.raw.push(table.code());
+            columns::encode(*table, batch, &mut self.raw)?;
         }
-        out.extend_from_slice(&packed);
-        true
-    })
+        if self.raw.len() > RAW_BYTES_MAX {
+            return Err(CodecError::Range("record size"));
+        }
+        let raw_length = (self.raw.len() as u32).to_le_bytes();
+        let is_packed = self.raw.len() >= COMPRESS_BYTES_MIN && self.compress();
+        let (compression, body) = if is_packed { (ZSTD, &self.packed) } else { (PLAIN, &self.raw) };
+        frame.reserve_exact(1 + raw_length.len() + body.len());
+        frame.push(compression);
+        frame.extend_from_slice(&raw_length);
+        frame.extend_from_slice(body);
+        Ok(())
+    }
+
+    /// Compresses what is encoded; `false` when that gains nothing.
+    fn compress(&mut self) -> bool {
+        let Some(compressor) = &mut self.compressor else { return false };
+        self.packed.clear();
+        self.packed.reserve(zstd::zstd_safe::compress_bound(self.raw.len()));
+        compressor.compress_to_buffer(&self.raw, &mut self.packed).is_ok_and(|packed| packed < self.raw.len())
+    }
+
+    /// Gives the memory of an unusual request back.
+    fn give_back(&mut self) {
+        for buffer in [&mut self.raw, &mut self.packed] {
+            if buffer.capacity() > SCRATCH_BYTES_MAX {
+                *buffer = Vec::new();
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -150,7 +150,7 @@ impl IndexBuilder {
             Parts::Nothing => Vec::new(),
             Parts::Labels { postings, .. } => vec![(Kind::Postings, Some(postings.finish(self.rows as u32)))],
             Parts::Logs(parts) => vec![
-                (Kind::FineGrams, Some(parts.grams.finish())),
+                (Kind::GramRows, Some(parts.grams.finish())),
                 (Kind::Streams, parts.streams.finish()),
                 (Kind::TraceIds, parts.trace_ids.finish()),
                 (Kind::SpanIds, parts.span_ids.finish()),

@@ -3,7 +3,7 @@
 //! ```text
 //! "TLIX" | version u16 | sections u16 | sections * { kind u16, packed u16, stored u32, raw u32, crc32 u32 } | crc32 of the head u32 | bodies
 //! ```
-//! All little-endian. A body is zstd when `packed` is 1 and that made it smaller. Kinds that a reader does not know are stepped over.
+//! All little-endian. A body is zstd when `packed` is 1, which it is where that made it smaller, unless its parts are packed already. Kinds that a reader does not know are stepped over.
 
 use bytes::Bytes;
 
@@ -24,14 +24,16 @@ pub(super) enum Kind {
     TraceIds = 3,
     SpanIds = 4,
     FileTraceIds = 6,
+    /// Of files that were written before there were [`Kind::GramRows`].
     FineGrams = 7,
     Streams = 8,
     /// 5 had the whole texts of JSON, which says nothing of the elements of lists.
     Attributes = 9,
+    GramRows = 10,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Postings,
         Self::Grams,
         Self::TraceIds,
@@ -39,8 +41,14 @@ impl Kind {
         Self::Attributes,
         Self::FileTraceIds,
         Self::FineGrams,
+        Self::GramRows,
         Self::Streams,
     ];
+
+    /// Whether its body has parts that are packed by themselves.
+    fn is_packed_in_parts(self) -> bool {
+        self == Self::GramRows
+    }
 
     fn name(self) -> &'static str {
         match self {
@@ -51,6 +59,7 @@ impl Kind {
             Self::Attributes => "attributes",
             Self::FileTraceIds => "file_trace_ids",
             Self::FineGrams => "fine_grams",
+            Self::GramRows => "gram_rows",
             Self::Streams => "streams",
         }
     }
@@ -82,7 +91,8 @@ pub(super) fn write(sections: Vec<(Kind, Vec<u8>)>) -> Vec<u8> {
     head.extend_from_slice(&(sections.len() as u16).to_le_bytes());
     let mut bodies = Vec::new();
     for (kind, raw) in sections {
-        let packed = zstd::bulk::compress(&raw, PACK_LEVEL).ok().filter(|packed| packed.len() < raw.len());
+        let packed = (!kind.is_packed_in_parts()).then(|| zstd::bulk::compress(&raw, PACK_LEVEL).ok()).flatten();
+        let packed = packed.filter(|packed| packed.len() < raw.len());
         let body = packed.as_ref().unwrap_or(&raw);
         head.extend_from_slice(&(kind as u16).to_le_bytes());
         head.extend_from_slice(&u16::from(packed.is_some()).to_le_bytes());

@@ -32,7 +32,7 @@ use bytes::Bytes;
 
 pub use bloom::BlockFilters;
 pub(crate) use builder::{IndexBuilder, add_labels, id_hash};
-pub use grams::GramFilters;
+pub use grams::{BlockSet, GramFilters};
 pub use postings::{Postings, PostingsBuilder};
 pub use streams::StreamLines;
 
@@ -82,9 +82,14 @@ impl IndexReader {
 
     /// Grams of the body per block of [`GramFilters::block_rows`] rows.
     pub fn grams(&self) -> Option<&GramFilters> {
-        let load = || match self.frame.section(Kind::FineGrams) {
-            Some(section) => GramFilters::parse(section).ok(),
-            None => GramFilters::parse_coarse(self.frame.section(Kind::Grams)?).ok(),
+        let load = || {
+            if let Some(section) = self.frame.section(Kind::GramRows) {
+                return GramFilters::parse(&section).ok();
+            }
+            match self.frame.section(Kind::FineGrams) {
+                Some(section) => GramFilters::parse_blocks(&section).ok(),
+                None => GramFilters::parse_coarse(&self.frame.section(Kind::Grams)?).ok(),
+            }
         };
         self.grams.get_or_init(load).as_ref()
     }
@@ -131,13 +136,15 @@ impl IndexReader {
         match self.frame.has(Kind::Attributes) {
             true => self.attributes().is_some_and(|filters| filters.is_empty(block)),
             // A file without any attribute has no section of them, but has its grams.
-            false => self.frame.has(Kind::FineGrams) || self.frame.has(Kind::Grams),
+            false => [Kind::GramRows, Kind::FineGrams, Kind::Grams].into_iter().any(|kind| self.frame.has(kind)),
         }
     }
 
     /// Bytes held, an upper estimate of what unpacking adds included.
     pub fn memory_bytes(&self) -> usize {
-        self.frame.memory_bytes()
+        // Those that are parsed by a look at their lengths.
+        let grams = if self.frame.has(Kind::GramRows) { self.grams().map_or(0, GramFilters::unpacked_bytes) } else { 0 };
+        self.frame.memory_bytes() + grams
     }
 
     /// Kind and stored length of every section, for `inspect`.
@@ -212,7 +219,7 @@ mod tests {
         filters.add_block((0..1000_u32).map(|i| u64::from(i).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
         frame::write(vec![
             (Kind::Postings, postings.finish(100)),
-            (Kind::FineGrams, grams.finish()),
+            (Kind::GramRows, grams.finish()),
             (Kind::TraceIds, filters.finish()),
         ])
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMillisecondType, TimestampNanosecondType};
 use arrow::error::ArrowError;
@@ -80,19 +80,19 @@ fn predicate(
 
 /// Runs of one id, as sorted files have them, cost one look-up each.
 fn int_in(column: &dyn Array, ids: &HashSet<i64>) -> BooleanArray {
-    let mut last: Option<(i64, bool)> = None;
-    let passes = |value: Option<i64>| {
-        value.is_some_and(|value| match last {
-            Some((seen, passed)) if seen == value => passed,
-            _ => {
-                let passed = ids.contains(&value);
-                last = Some((value, passed));
-                passed
-            }
-        })
-    };
     let column = column.as_primitive::<Int64Type>();
-    column.iter().map(passes).map(Some).collect()
+    let values = column.values();
+    let mut passing = BooleanBufferBuilder::new(values.len());
+    let mut at = 0;
+    while let Some(first) = values.get(at) {
+        let run = values[at..].iter().take_while(|value| *value == first).count();
+        passing.append_n(run, ids.contains(first));
+        at += run;
+    }
+    let passing = passing.finish();
+    // A null passes nothing, whatever number stands in its place.
+    let passing = column.nulls().map_or_else(|| passing.clone(), |nulls| &passing & nulls.inner());
+    BooleanArray::new(passing, None)
 }
 
 fn id_in(column: &dyn Array, ids: &HashSet<Vec<u8>>) -> BooleanArray {

@@ -19,7 +19,7 @@ use super::prune::{Bounds, Value};
 use super::{Part, ScanSpec};
 use crate::cache::{Caches, Footer};
 use crate::error::Result;
-use crate::index::{BLOCK_ROWS, GramFilters, IndexReader, id_hash};
+use crate::index::{BLOCK_ROWS, BlockSet, GramFilters, IndexReader, id_hash};
 use crate::predicate::{ColumnTest, Scalar, Test};
 
 /// What is left to read.
@@ -53,7 +53,7 @@ fn wants_index(tests: &[ColumnTest]) -> bool {
     })
 }
 
-/// The footer of `file`, and its index section if that can say something about one of `tests`; both are one read.
+/// The footer of `file`, and its index section if that can say something about one of `tests`, or is `wanted` anyway; both are one read.
 ///
 /// # Errors
 /// `Store`, `Corrupt`.
@@ -62,8 +62,9 @@ pub(super) async fn opened(
     caches: &Caches,
     file: &FileEntry,
     tests: &[ColumnTest],
+    wanted: bool,
 ) -> Result<(Arc<Footer>, Option<Arc<IndexReader>>)> {
-    match wants_index(tests) {
+    match wanted || wants_index(tests) {
         true => caches.footer_and_index(store, file).await,
         false => Ok((caches.footer(store, file).await?, None)),
     }
@@ -169,7 +170,7 @@ pub(super) fn left(
         if let Some(index) = index {
             let total = starts.last().copied().unwrap_or(0);
             let asks_for_scopes = tests.iter().any(|test| asks_for(test, &|test| matches!(test, Test::HasAttributes)));
-            let index = Index { sections: index, has_scopes: asks_for_scopes && has_scopes(footer) };
+            let index = Index::new(index, tests, asks_for_scopes && has_scopes(footer), &rows);
             let (blocks, ruled_out);
             (rows, blocks, ruled_out) = matching_blocks(&index, tests, &rows, total);
             counts(&metrics.blocks, blocks);
@@ -258,6 +259,33 @@ struct Index<'a> {
     sections: &'a IndexReader,
     /// Whether a row may have attributes of its scope.
     has_scopes: bool,
+    /// Blocks of grams in which lines may have the texts that are asked for.
+    texts: Vec<(&'a str, BlockSet)>,
+}
+
+impl<'a> Index<'a> {
+    /// For `tests` of `rows` of the file, which ascend.
+    fn new(sections: &'a IndexReader, tests: &'a [ColumnTest], has_scopes: bool, rows: &[Range<usize>]) -> Self {
+        let mut this = Self { sections, has_scopes, texts: Vec::new() };
+        if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
+            tests.iter().for_each(|test| this.look_up(test, first.start..last.end));
+        }
+        this
+    }
+
+    /// Looks up the texts that `test` asks `rows` for.
+    fn look_up(&mut self, test: &'a ColumnTest, rows: Range<usize>) {
+        match &test.test {
+            Test::AnyOf(tests) => tests.iter().for_each(|test| self.look_up(test, rows.clone())),
+            Test::Contains(needle) if test.column == "body" && self.texts.iter().all(|(known, _)| known != needle) => {
+                if let Some(grams) = self.sections.grams() {
+                    let within = rows.start / grams.block_rows()..rows.end.div_ceil(grams.block_rows());
+                    self.texts.push((needle, grams.blocks_with(needle.as_bytes(), within)));
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Whether a row of logs may have attributes of its scope, by the statistics.
@@ -309,10 +337,11 @@ fn asks_for(test: &ColumnTest, is_it: &impl Fn(&Test) -> bool) -> bool {
 /// Whether the block that row `at` is in may have a row that passes.
 fn block_may_have(index: &Index<'_>, at: usize, test: &ColumnTest) -> bool {
     let block = at / BLOCK_ROWS;
-    let Index { sections, has_scopes } = index;
+    let Index { sections, has_scopes, texts } = index;
     match (&test.test, test.column.as_str()) {
         (Test::Contains(needle), "body") => {
-            sections.grams().is_none_or(|grams| grams.may_contain(at / grams.block_rows(), needle.as_bytes()))
+            let of_text = texts.iter().find(|(known, _)| known == needle);
+            of_text.zip(sections.grams()).is_none_or(|((_, blocks), grams)| blocks.contains(at / grams.block_rows()))
         }
         (Test::In(ids), "trace_id") => any_id(sections.trace_ids(), block, ids),
         (Test::In(ids), "span_id") => any_id(sections.span_ids(), block, ids),

@@ -44,7 +44,7 @@ pub(crate) async fn candidates(
         return Ok(rows);
     }
     let tests = page::tests_of(file, spec);
-    let (footer, index) = page::opened(store, caches, file, &tests).await?;
+    let (footer, index) = page::opened(store, caches, file, &tests, false).await?;
     let left = page::left(file, &footer, index.as_deref(), &tests, false, spec);
     let first = first_row(spec, &left.starts);
     for range in left.rows {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use catalog::FileEntry;
+use catalog::{FileEntry, Table};
 use futures::StreamExt;
 use object_store::ObjectStore;
 use parquet::DecodeResult;
@@ -19,6 +19,7 @@ use super::metrics::ScanMetrics;
 use super::{ScanSpec, ahead, filter, keys, page};
 use crate::cache::{Caches, Footer, Requests, Reuse};
 use crate::error::{Error, Result};
+use crate::index::IndexReader;
 use crate::lake::BatchStream;
 
 /// Decoded columns of a row group that are kept between a test of its rows and their delivery; beyond it they are decoded again.
@@ -93,7 +94,10 @@ impl Scan {
             return Ok(());
         }
         let tests = page::tests_of(file, &self.spec);
-        let (footer, mut index) = page::opened(store, &self.caches, file, &tests).await?;
+        // It says that rows have no attributes, which is less to read than maps that are empty.
+        let has_maps = self.projection.stored().iter().any(|name| IndexReader::ATTRIBUTES.contains(&name.as_str()));
+        let wants_index = has_maps && file.table == Table::Logs && self.reuse == Reuse::Likely;
+        let (footer, mut index) = page::opened(store, &self.caches, file, &tests, wants_index).await?;
         if index.is_none() {
             index = self.caches.known_index(file).await;
         }

@@ -34,6 +34,7 @@ pub use user::UserWriter;
 
 use crate::error::{Error, Result};
 use encode::{Encoded, FileEncoder};
+use sort::Sorted;
 use upload::Upload;
 
 /// Rows that a stream's small batches are gathered to before they are encoded: runs of a series stay whole.
@@ -62,13 +63,21 @@ pub(crate) async fn write_rows(
     let mut entries = Vec::with_capacity(parts.len());
     for (partition, batches) in parts {
         let target = Target { tenant: tenant.clone(), table, level, partition };
-        let (encoder, sorted) = blocking(move || {
-            let sorted = sort::sorted(table, &batches).map_err(|e| encode_error(table, e))?;
-            Ok((FileEncoder::new(table, level, &sorted).map_err(|e| encode_error(table, e))?, sorted))
-        })
-        .await?;
+        let first = blocking(move || {
+            let mut sorted = Sorted::of(table, batches).map_err(|e| encode_error(table, e))?;
+            let Some(first) = sorted.next_piece().map_err(|e| encode_error(table, e))? else { return Ok(None) };
+            Ok(Some((FileEncoder::new(table, level, &first).map_err(|e| encode_error(table, e))?, first, sorted)))
+        });
+        let Some((encoder, mut piece, mut sorted)) = first.await? else { continue };
         let mut file = File::new(store, env, &target, encoder);
-        file.push(sorted).await?;
+        loop {
+            file.push(piece).await?;
+            let (next, rest) = blocking(move || Ok((sorted.next_piece().map_err(|e| encode_error(table, e))?, sorted))).await?;
+            (piece, sorted) = match next {
+                Some(next) => (next, rest),
+                None => break,
+            };
+        }
         entries.push(file.finish().await?);
     }
     Ok(entries)

@@ -25,30 +25,63 @@ struct GroupKey(u64, u64);
 /// Rows that follow each other as they came, on average, from which on they are copied together.
 const RUN_ROWS_MIN: usize = 3;
 
-/// `batches` as one, sorted.
+/// Rows of a piece that is copied at once.
+const PIECE_ROWS: usize = 32 << 10;
+
+/// Rows in their order, for who takes them piece by piece.
 ///
-/// Spans of a trace come together, so that most rows are copied once, run by run, where taking them one by one out of all batches put
-/// together copies twice.
-pub(super) fn sorted(table: Table, batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
-    let schema = schema::rows(table);
-    let whole = |batches: &[RecordBatch]| match batches {
-        [one] => Ok(one.clone()),
-        many => concat_batches(&schema, many),
-    };
-    let mut decisive = vec![0, 1, schema.index_of(time_column(table))?];
-    decisive.dedup();
-    let keys = batches.iter().map(|batch| batch.project(&decisive)).collect::<Result<Vec<_>, _>>()?;
-    let Some(first) = keys.first() else { return whole(batches) };
-    let Some(order) = order(table, &concat_batches(first.schema_ref(), &keys)?)? else { return whole(batches) };
-    let runs = runs(batches, order.values());
-    // Spans come by resource, so that those of a trace lie apart; their maps are what costs, and is copied by gathering at once.
-    match table == Table::Spans || runs.len().saturating_mul(RUN_ROWS_MIN) <= order.len() {
-        true => gather(batches, &runs),
-        false => {
-            let whole = whole(batches)?;
-            let take = |column: &ArrayRef| if is_blank(column) { Ok(Arc::clone(column)) } else { take(column, &order, None) };
-            RecordBatch::try_new(whole.schema(), whole.columns().iter().map(take).collect::<Result<_, _>>()?)
+/// Spans of a trace come together, and lines of a push by their streams, so that most rows are copied once, run by run, where taking them one by one out of
+/// all batches put together copies twice. A piece is as large as what is encoded at once: the memory of one serves for the next, where all of them at once
+/// would be as much memory again as is to be freed, and all of it cleared by the kernel.
+#[derive(Debug)]
+pub(super) enum Sorted {
+    /// All rows, until they are taken.
+    Whole(Option<RecordBatch>),
+    /// Rows of `batches`, of which those before `runs[next]` are taken.
+    Runs { batches: Vec<RecordBatch>, runs: Vec<Segment>, next: usize },
+}
+
+impl Sorted {
+    /// The rows of `batches`, sorted.
+    pub(super) fn of(table: Table, batches: Vec<RecordBatch>) -> Result<Self, ArrowError> {
+        let schema = schema::rows(table);
+        let whole = |batches: &[RecordBatch]| match batches {
+            [one] => Ok(one.clone()),
+            many => concat_batches(&schema, many),
+        };
+        let mut decisive = vec![0, 1, schema.index_of(time_column(table))?];
+        decisive.dedup();
+        let keys = batches.iter().map(|batch| batch.project(&decisive)).collect::<Result<Vec<_>, _>>()?;
+        let Some(first) = keys.first() else { return Ok(Self::Whole(Some(whole(&batches)?))) };
+        let Some(order) = order(table, &concat_batches(first.schema_ref(), &keys)?)? else {
+            return Ok(Self::Whole(Some(whole(&batches)?)));
+        };
+        let runs = runs(&batches, order.values());
+        // Spans come by resource, so that those of a trace lie apart; their maps are what costs, and is copied by gathering at once.
+        if table == Table::Spans || runs.len().saturating_mul(RUN_ROWS_MIN) <= order.len() {
+            return Ok(Self::Runs { batches, runs, next: 0 });
         }
+        let whole = whole(&batches)?;
+        let take = |column: &ArrayRef| if is_blank(column) { Ok(Arc::clone(column)) } else { take(column, &order, None) };
+        let columns = whole.columns().iter().map(take).collect::<Result<_, _>>()?;
+        Ok(Self::Whole(Some(RecordBatch::try_new(whole.schema(), columns)?)))
+    }
+
+    /// The rows that follow those that were taken; `None` when all are.
+    pub(super) fn next_piece(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
+        let (batches, runs, next) = match self {
+            Self::Whole(whole) => return Ok(whole.take()),
+            Self::Runs { batches, runs, next } => (batches, runs, next),
+        };
+        let (mut piece, mut room) = (Vec::new(), PIECE_ROWS);
+        while let Some(run) = runs.get_mut(*next).filter(|_| room > 0) {
+            let end = run.end.min(run.start + room);
+            room -= end - run.start;
+            piece.push(Segment { end, ..*run });
+            run.start = end;
+            *next += usize::from(run.start == run.end);
+        }
+        if piece.is_empty() { Ok(None) } else { gather(batches, &piece).map(Some) }
     }
 }
 

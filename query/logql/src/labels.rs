@@ -161,9 +161,59 @@ pub struct Labels {
     text: String,
     error: String,
     error_details: String,
-    keys: HashMap<Box<str>, Option<NameId>>,
+    keys: Keys,
     suffixed: Vec<Option<NameId>>,
     required: Option<Vec<NameId>>,
+}
+
+/// A key that parsers met in lines.
+#[derive(Debug, Clone)]
+struct Key {
+    text: Box<str>,
+    /// The label of this key; none if nothing is left of its name.
+    name: Option<NameId>,
+    /// Whether somebody may ask for that label, under one of the names that it can get.
+    is_wanted: bool,
+    /// Place of the key that came behind this one last.
+    next: usize,
+}
+
+/// Keys by their texts. Lines of one service have their keys in one order, so the key that came next last time is tried before any hash.
+#[derive(Debug, Clone, Default)]
+struct Keys {
+    list: Vec<Key>,
+    places: HashMap<Box<str>, usize>,
+    /// Place of the key that a line began with last.
+    first: usize,
+    /// Place of the key before in this line.
+    before: Option<usize>,
+}
+
+impl Keys {
+    /// The place of `text` behind the key before, if it was there last time.
+    fn guess(&self, text: &str) -> Option<usize> {
+        let place = self.before.map_or(self.first, |before| self.list[before].next);
+        self.list.get(place).filter(|key| *key.text == *text).map(|_| place)
+    }
+
+    /// The key at `place` is the next one of the line.
+    fn follow(&mut self, place: usize) {
+        match self.before.replace(place) {
+            Some(before) => self.list[before].next = place,
+            None => self.first = place,
+        }
+    }
+
+    fn add(&mut self, text: &str, name: Option<NameId>, is_wanted: bool) -> usize {
+        let place = self.list.len();
+        self.list.push(Key { text: text.into(), name, is_wanted, next: 0 });
+        self.places.insert(text.into(), place);
+        place
+    }
+
+    fn clear(&mut self) {
+        *self = Keys::default();
+    }
 }
 
 impl Labels {
@@ -185,7 +235,7 @@ impl Labels {
             text: String::new(),
             error: String::new(),
             error_details: String::new(),
-            keys: HashMap::new(),
+            keys: Keys::default(),
             suffixed: Vec::new(),
             required,
         };
@@ -209,7 +259,7 @@ impl Labels {
 
     /// Forgets the line: only the stream's labels are left.
     pub(crate) fn begin(&mut self) {
-        if self.names.list.len() > self.fixed + NAMES_MAX || self.keys.len() > NAMES_MAX {
+        if self.names.list.len() > self.fixed + NAMES_MAX || self.keys.list.len() > NAMES_MAX {
             self.names.truncate(self.fixed);
             self.slots.truncate(self.fixed);
             self.keys.clear();
@@ -220,6 +270,7 @@ impl Labels {
             self.slots.clear();
             self.line = 1;
         }
+        self.keys.before = None;
         self.entries.clear();
         self.text.clear();
         self.error.clear();
@@ -363,16 +414,32 @@ impl Labels {
 
     /// The label that a parsed key sets: none if nothing is left of its name, with [`DUPLICATE_SUFFIX`] if the name is taken.
     pub(crate) fn parsed_name(&mut self, key: &str) -> Option<NameId> {
-        let id = match self.keys.get(key) {
-            Some(known) => (*known)?,
-            None => {
-                let name = sanitize_label(key);
-                let id = (!name.is_empty()).then(|| self.names.intern(&name));
-                self.keys.insert(key.into(), id);
-                id?
-            }
-        };
+        let place = self.place_of(key);
+        let id = self.keys.list[place].name?;
         Some(self.free_name(id))
+    }
+
+    /// As [`Labels::parsed_name`], if somebody asks for that label and the line has not set it yet.
+    pub(crate) fn wanted_name(&mut self, key: &str) -> Option<NameId> {
+        let place = self.place_of(key);
+        let Key { name, is_wanted, .. } = self.keys.list[place];
+        let name = self.free_name(name.filter(|_| is_wanted)?);
+        (self.is_required(name) && !self.is_parsed(name)).then_some(name)
+    }
+
+    /// The place of a key among [`Keys`].
+    fn place_of(&mut self, key: &str) -> usize {
+        let known = self.keys.guess(key).or_else(|| self.keys.places.get(key).copied());
+        let place = known.unwrap_or_else(|| {
+            let name = sanitize_label(key);
+            let id = (!name.is_empty()).then(|| self.names.intern(&name));
+            let is_asked = |asked: &str| asked == name || asked.strip_suffix(DUPLICATE_SUFFIX) == Some(&name);
+            let is_wanted =
+                self.required.as_ref().is_none_or(|required| required.iter().any(|id| is_asked(self.names.text(*id))));
+            self.keys.add(key, id, is_wanted)
+        });
+        self.keys.follow(place);
+        place
     }
 
     /// `id`, or its name with [`DUPLICATE_SUFFIX`] if that of `id` belongs to the stream or to the metadata.
@@ -526,6 +593,32 @@ mod tests {
             }
             assert_eq!(all(&labels).len(), 1001);
             assert!(labels.names.list.len() < NAMES_MAX + 2000);
+        }
+    }
+
+    #[test]
+    fn keys_in_any_order_have_their_labels() {
+        let mut names = Names::new();
+        let required = ["b", "d_extracted"].map(|name| names.intern(name)).to_vec();
+        let mut labels = Labels::new(names, Some(required), [("d", "stream")]);
+        for keys in ["abcd", "abcd", "dcba", "a", "", "bb", "dabc"] {
+            labels.begin();
+            let mut found = Vec::new();
+            for key in keys.chars() {
+                let key = key.to_string();
+                if let Some(name) = labels.wanted_name(&key) {
+                    labels.set(Category::Parsed, name, &key);
+                    found.push(labels.name(name).to_owned());
+                }
+            }
+            // Each once, where it comes first.
+            let mut expected: Vec<&str> = Vec::new();
+            for name in keys.chars().filter_map(|key| [('b', "b"), ('d', "d_extracted")].into_iter().find(|(of, _)| *of == key)) {
+                if !expected.contains(&name.1) {
+                    expected.push(name.1);
+                }
+            }
+            assert_eq!(found, expected, "{keys}");
         }
     }
 

@@ -231,6 +231,15 @@ impl Ready {
         self.stages.pipeline.is_empty()
     }
 
+    /// Shares what is left to read out among readers: see [`Lines::cut`].
+    ///
+    /// # Errors
+    /// The lake's.
+    pub(super) async fn cut(&mut self, work: &Work) -> Result<()> {
+        self.partitions = self.lines.cut(work.partitions).await?;
+        Ok(())
+    }
+
     /// What is read.
     pub(super) fn lines(&self) -> &Arc<Lines> {
         &self.lines

@@ -72,7 +72,7 @@ async fn leaf(work: &Work, leaf: &Leaf, grid: StepGrid) -> Result<(Vec<metric::S
     let first_ns = grid.start_ns.saturating_sub(range.offset_ns).saturating_sub(range.range_ns).saturating_add(1);
     let time = TimeRange::new(at(first_ns), at(grid.end_ns.saturating_sub(range.offset_ns)));
     let extractor = SampleExtractor::new(leaf).map_err(|e| Error::invalid(format!("parse error : {e}")))?;
-    let ready = evaluate::ready(work, &range.log, time, extractor.hints().clone(), None, extractor.takes_text()).await?;
+    let mut ready = evaluate::ready(work, &range.log, time, extractor.hints().clone(), None, extractor.takes_text()).await?;
     let sink = || LeafReader::new(leaf, extractor.clone(), grid);
     let (counts, takes_text) = (extractor.is_count(), extractor.takes_text());
     let each = move |runner: &mut Runner, batch: &RecordBatch, reader: &mut LeafReader| {
@@ -97,6 +97,7 @@ async fn leaf(work: &Work, leaf: &Leaf, grid: StepGrid) -> Result<(Vec<metric::S
         (readers, tally) = runs::count(work, &ready, leaf, &extractor, grid).await?;
     }
     if !ready.lines().is_done() {
+        ready.cut(work).await?;
         let (others, counted) = ready.run(work, sink, each).await?;
         readers.extend(others);
         tally += counted;

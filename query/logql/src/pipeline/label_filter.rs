@@ -66,7 +66,9 @@ impl TextMatcher {
 
     pub(super) fn matches(&self, value: &str) -> bool {
         let equal = match &self.test {
-            TextTest::Equal(text) => **text == *value,
+            // Nothing is compared with nothing for each line of `__error__=""`: libc's comparison of no bytes reads, under a mask, from
+            // where an empty text points, and a page that is not there costs it as much as some hundred bytes.
+            TextTest::Equal(text) => text.len() == value.len() && (text.is_empty() || **text == *value),
             TextTest::Regex(regex) => regex.is_match(value),
         };
         equal != self.negated

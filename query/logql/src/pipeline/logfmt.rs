@@ -25,10 +25,7 @@ impl Logfmt {
                 }
                 continue;
             };
-            let Some(name) = labels.parsed_name(pair.key) else { continue };
-            if !labels.is_required(name) || labels.is_parsed(name) {
-                continue;
-            }
+            let Some(name) = labels.wanted_name(pair.key) else { continue };
             let Some(value) = pair.value.text(buffer) else {
                 reader.invalid_quote();
                 if self.strict {

@@ -28,7 +28,7 @@ use lake::{BatchStream, ScanSpec, TextTest};
 use roaring::RoaringBitmap;
 
 use super::super::error::Error as LogqlError;
-use super::seen::{METADATA, Once, Seen, has_ties};
+use super::seen::{Ends, Once, Seen, has_ties};
 use super::{FileUnit, Hiding, LineFilters, Lines, NARROW_STREAMS_MAX, TEXT, Unit};
 use crate::error::Error;
 use crate::scan::deletes;
@@ -108,6 +108,11 @@ impl DisplayAs for LinesExec {
 /// that pass are kept while the other columns are read.
 const SIFTED_ROWS_MAX: u64 = 16 << 10;
 
+/// Rows of a row group that are kept with their texts, for whoever asks for the same ones.
+const FOUND_ROWS_MAX: u64 = 64;
+/// Most rows of a batch of texts: some 400 kB, which stay near the processor, and in the allocator's hands, while they pass.
+const TEXT_ROWS_MAX: usize = 2 << 10;
+
 /// The unit that a partition reads.
 struct Current {
     stream: BatchStream,
@@ -185,6 +190,8 @@ enum Rows {
     Any,
     /// At most these; their times are wanted.
     Among(Arc<RoaringBitmap>),
+    /// At most these; the scan tells which are wanted.
+    Piece(Arc<RoaringBitmap>),
     /// These, which pass the filters.
     Passing(Arc<RoaringBitmap>),
 }
@@ -203,14 +210,21 @@ impl Run {
         loop {
             let Some(current) = &mut self.current else {
                 let Some(unit) = self.lines.take() else { return Ok(None) };
-                self.once.start_unit();
+                let ends = match unit.is_piece() {
+                    true => Ends::Shared,
+                    false => Ends::Own,
+                };
+                self.once.start_unit(ends);
                 let Sifted { unit, rows } = match sifted(&self.lines, self.once.memory(), unit).await.map_err(of_engine)? {
                     Some(sifted) => sifted,
                     None => continue,
                 };
-                self.current = Some(match self.untied(&unit, &rows).await? {
+                self.current = Some(match self.known(&unit, &rows).await.map_err(of_engine)? {
                     Some(current) => current,
-                    None => self.open(unit, rows)?,
+                    None => match self.untied(&unit, &rows).await? {
+                        Some(current) => current,
+                        None => self.open(unit, rows)?,
+                    },
                 });
                 continue;
             };
@@ -267,7 +281,7 @@ impl Run {
                 false => runs.is_untied(view, &file.file, file.row_group, self.once.memory()).await.map_err(of_engine)?,
             };
             return match is_untied {
-                true => Ok(Some(Current { is_untied: true, ..self.scan(unit.clone(), Rows::Any, columns)? })),
+                true => Ok(Some(Current { is_untied: true, ..self.scan(unit.clone(), rows.clone(), columns)? })),
                 false => Ok(None),
             };
         }
@@ -284,14 +298,24 @@ impl Run {
         Ok(Some(Current { stream, time, is_mixed, is_untied: true, is_filtered, filtering, hiding }))
     }
 
-    fn open(&self, unit: Unit, rows: Rows) -> Result<Current> {
-        let mut columns = self.lines.wanted.columns.clone();
-        for identifying in METADATA.iter().chain([&TEXT]) {
-            if !columns.iter().any(|column| column == identifying) {
-                columns.push((*identifying).to_owned());
-            }
+    /// The rows of a file with their texts, from those that are kept, if they are few that pass the filters.
+    async fn known(&mut self, unit: &Unit, rows: &Rows) -> super::super::error::Result<Option<Current>> {
+        let lines = Arc::clone(&self.lines);
+        let Lines { view, wanted, metrics, bound, runs, .. } = &*lines;
+        let (Unit::File(file), Rows::Passing(rows), Some(filters)) = (unit, rows, &wanted.filters) else { return Ok(None) };
+        if rows.len() > FOUND_ROWS_MAX || !lines.wants_text() || !file.hiding.deletes.is_empty() {
+            return Ok(None);
         }
-        self.scan(unit, rows, columns)
+        let (place, columns) = ((&**view, &file.file, file.row_group), lines.wanted.identifying().into());
+        let found = runs.rows(place, &filters.text, &columns, (rows, metrics)).await?;
+        let stream = futures::stream::iter(found.batches.clone().into_iter().map(Ok)).boxed();
+        let (time, hiding) = (bound.left(wanted.time).intersect(file.part), file.hiding.clone());
+        // Nobody has looked at their streams and times.
+        Ok(Some(Current { stream, time, is_mixed: true, is_untied: false, is_filtered: true, filtering: None, hiding }))
+    }
+
+    fn open(&self, unit: Unit, rows: Rows) -> Result<Current> {
+        self.scan(unit, rows, self.lines.wanted.identifying())
     }
 
     /// Reads those of `rows` of `unit` that are wanted.
@@ -311,7 +335,11 @@ impl Run {
                 let (time_to_test, rows) = match rows {
                     Rows::Any => (time, None),
                     Rows::Among(rows) => (TimeRange::ALL, Some(rows)),
-                    Rows::Passing(rows) => (time, Some(rows)),
+                    Rows::Piece(rows) | Rows::Passing(rows) => (time, Some(rows)),
+                };
+                let batch_rows = match columns.iter().any(|column| column == TEXT) {
+                    true => self.batch_rows.min(TEXT_ROWS_MAX),
+                    false => self.batch_rows,
                 };
                 let spec = ScanSpec {
                     columns,
@@ -322,7 +350,7 @@ impl Run {
                     row_group,
                     part: lake::Part::WHOLE,
                     rows,
-                    batch_rows: self.batch_rows,
+                    batch_rows,
                     metrics: Arc::clone(metrics),
                 };
                 let stream = view.lake().scan(file, spec).map_err(Error::from)?;
@@ -385,6 +413,10 @@ impl Run {
 async fn sifted(lines: &Lines, memory: &Arc<dyn MemoryPool>, unit: Unit) -> super::super::error::Result<Option<Sifted>> {
     let file = match unit {
         Unit::File(file) if lines.wanted.filters.is_some() => file,
+        Unit::File(file) => {
+            let rows = file.piece.clone().map_or(Rows::Any, Rows::Piece);
+            return Ok(Some(Sifted { unit: Unit::File(file), rows }));
+        }
         unit => return Ok(Some(Sifted { unit, rows: Rows::Any })),
     };
     let mut candidates = lines.candidates(&file).await?;
@@ -427,7 +459,7 @@ pub(in super::super) async fn repeated_rows(
     row_group: Option<usize>,
     memory: &Arc<dyn MemoryPool>,
 ) -> super::Result<Vec<u32>> {
-    let mut spec = ScanSpec::all(["stream_id", "ts", TEXT].into_iter().chain(METADATA));
+    let mut spec = ScanSpec::all(["stream_id", "ts", TEXT].into_iter().chain(super::seen::METADATA));
     spec.row_group = row_group;
     let mut once = Once::new(Arc::new(Seen::new(std::iter::empty(), std::iter::empty())), memory);
     let (mut first, mut repeated) = (0, Vec::new());

@@ -10,6 +10,7 @@
 //! - A row of a wanted stream in the time asked for that passes the filters is there, once, unless it was deleted.
 //! - What is pruned is pruned by facts about the file; pruning never changes what comes out.
 
+mod cut;
 mod exec;
 mod seen;
 mod slices;
@@ -72,6 +73,19 @@ pub(super) struct Wanted {
     pub(super) may_end: bool,
 }
 
+impl Wanted {
+    /// The columns that were asked for, and those by which lines are told apart.
+    fn identifying(&self) -> Vec<String> {
+        let mut columns = self.columns.clone();
+        for identifying in seen::METADATA.iter().chain([&TEXT]) {
+            if !columns.iter().any(|column| column == identifying) {
+                columns.push((*identifying).to_owned());
+            }
+        }
+        columns
+    }
+}
+
 /// Line filters at the head of a query's stages.
 #[derive(Debug)]
 pub(super) struct LineFilters {
@@ -120,6 +134,8 @@ pub(super) struct FileUnit {
     whole: TimeRange,
     /// Only rows of this time are meant.
     part: TimeRange,
+    /// Only these rows of the row group, or of the file, are meant; `None`: all of them.
+    piece: Option<Arc<RoaringBitmap>>,
     /// Bounds of the services of its rows.
     services: Option<(String, String)>,
     hiding: Hiding,
@@ -130,6 +146,11 @@ impl Unit {
         match self {
             Self::File(FileUnit { time, .. }) | Self::Fresh { time, .. } => *time,
         }
+    }
+
+    /// Whether other units may have rows of its row group, or of its file if that is read as one.
+    fn is_piece(&self) -> bool {
+        matches!(self, Self::File(file) if file.piece.is_some())
     }
 
     /// Its rows in `time`; all rows of a batch in memory.
@@ -482,6 +503,7 @@ async fn split(view: &Arc<View>, file: Arc<FileEntry>, wanted: &Wanted, deletes:
             time,
             whole: time,
             part: TimeRange::ALL,
+            piece: None,
             services,
             hiding,
         })]);
@@ -500,6 +522,7 @@ async fn split(view: &Arc<View>, file: Arc<FileEntry>, wanted: &Wanted, deletes:
                 time: group_time,
                 whole: group_time,
                 part: TimeRange::ALL,
+                piece: None,
                 services,
                 hiding,
             })

@@ -146,6 +146,15 @@ fn merged(mut ranges: Vec<TimeRange>) -> Vec<TimeRange> {
     out
 }
 
+/// Whether lines at the ends of a unit may be equal to lines at the ends of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// They are as any others.
+    Own,
+    /// The unit was cut from others, anywhere between two rows.
+    Shared,
+}
+
 /// One partition's look at its batches.
 #[derive(Debug)]
 pub(super) struct Once {
@@ -154,6 +163,8 @@ pub(super) struct Once {
     reservation: MemoryReservation,
     /// The last row of the unit at hand.
     last: Option<Last>,
+    /// What is known of that unit's ends.
+    ends: Ends,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -168,7 +179,7 @@ struct Last {
 impl Once {
     pub(super) fn new(seen: Arc<Seen>, pool: &Arc<dyn MemoryPool>) -> Self {
         let reservation = MemoryConsumer::new("LinesExec[equal lines]").register(pool);
-        Self { seen, memory: Arc::clone(pool), reservation, last: None }
+        Self { seen, memory: Arc::clone(pool), reservation, last: None, ends: Ends::Own }
     }
 
     /// Where it takes its memory from.
@@ -176,9 +187,9 @@ impl Once {
         &self.memory
     }
 
-    /// The next batch comes from another unit.
-    pub(super) fn start_unit(&mut self) {
-        self.last = None;
+    /// The next batch comes from another unit, with such `ends`.
+    pub(super) fn start_unit(&mut self, ends: Ends) {
+        (self.last, self.ends) = (None, ends);
     }
 
     /// The rows of `batch` that were not seen before. See [`Once::repeated`].
@@ -205,6 +216,11 @@ impl Once {
         let mut gone: Vec<usize> = Vec::new();
         let mut entered = 0;
         let mut contest = None;
+        // Which batch is the last one of a unit is not known, so the ends of all of them are looked at.
+        let ends = (self.ends == Ends::Shared && batch.num_rows() > 0).then(|| {
+            let at = |row: usize| (streams[row], times[row]);
+            [at(0), at(batch.num_rows() - 1)]
+        });
         // Of the row before: whether its key is in the set.
         let mut before_is_entered = false;
         for row in 0..batch.num_rows() {
@@ -213,7 +229,8 @@ impl Once {
                 Some(before) => (streams[before], times[before]) == (stream, ts),
                 None => self.last.is_some_and(|last| (last.stream, last.ts) == (stream, ts)),
             };
-            if !repeats && !self.seen.is_contested(ts, &mut contest) {
+            let is_shared = ends.is_some_and(|ends| ends.contains(&(stream, ts)));
+            if !repeats && !is_shared && !self.seen.is_contested(ts, &mut contest) {
                 before_is_entered = false;
                 continue;
             }
@@ -293,6 +310,7 @@ mod tests {
     use arrow::array::{Int64Array, StringArray, TimestampNanosecondArray};
     use catalog::Timestamp;
     use datafusion::execution::memory_pool::UnboundedMemoryPool;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -338,9 +356,48 @@ mod tests {
         assert_eq!(one.pass(batch(&[(1, 7, "a"), (1, 9, "a")])).expect("memory").num_rows(), 2);
         assert_eq!(texts(&other.pass(batch(&[(1, 9, "a"), (1, 9, "b")])).expect("memory")), ["b"]);
         let fresh = batch(&[(1, 31, "a"), (2, 31, "a"), (1, 31, "a")]);
-        other.start_unit();
+        other.start_unit(Ends::Own);
         assert_eq!(other.pass(fresh).expect("memory").num_rows(), 2, "fresh rows are in no order");
     }
+
+    proptest! {
+        #[test]
+        fn pieces_of_a_file_have_each_line_once(
+            mut rows in prop::collection::vec((0_i64..2, 0_i64..6, 0_usize..3), 1..60),
+            cuts in prop::collection::vec(0_usize..60, 0..5),
+            batch_rows in 1_usize..9,
+            backwards in any::<bool>(),
+        ) {
+            rows.sort_by_key(|(stream, ts, _)| (*stream, *ts));
+            let rows: Vec<(i64, i64, &str)> = rows.into_iter().map(|(stream, ts, text)| (stream, ts, ["a", "b", "c"][text])).collect();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut % rows.len()).chain([0, rows.len()]).collect();
+            cuts.sort_unstable();
+            let mut pieces: Vec<&[(i64, i64, &str)]> = cuts.windows(2).map(|ends| &rows[ends[0]..ends[1]]).collect();
+            if backwards {
+                pieces.reverse();
+            }
+            let seen = Arc::new(Seen::new([span(0, 10)].into_iter(), [].into_iter()));
+            let mut readers = [once(&seen), once(&seen)];
+            let mut found: Vec<(i64, i64, String)> = Vec::new();
+            for (turn, piece) in pieces.into_iter().enumerate() {
+                let reader = &mut readers[turn % 2];
+                reader.start_unit(Ends::Shared);
+                for rows in piece.chunks(batch_rows) {
+                    let kept = reader.pass(batch(rows)).expect("memory");
+                    let (streams, times) =
+                        (kept.column(0).as_primitive::<Int64Type>(), kept.column(1).as_primitive::<TimestampNanosecondType>());
+                    let texts = texts(&kept).into_iter().enumerate();
+                    found.extend(texts.map(|(row, text)| (streams.value(row), times.value(row), text.to_owned())));
+                }
+            }
+            found.sort_unstable();
+            let mut expected: Vec<(i64, i64, String)> = rows.into_iter().map(|(stream, ts, text)| (stream, ts, text.to_owned())).collect();
+            expected.sort_unstable();
+            expected.dedup();
+            prop_assert_eq!(found, expected);
+        }
+    }
+
     #[test]
     fn files_of_other_services_share_no_lines() {
         let of = |start, end, low: &str, high: &str| Span { services: Some((low.into(), high.into())), ..span(start, end) };

@@ -6,16 +6,19 @@ use arrow::array::RecordBatch;
 use catalog::{FileEntry, FileId, Table, TenantId, TimeRange};
 use datafusion::execution::memory_pool::MemoryPool;
 use futures::TryStreamExt;
-use lake::ScanSpec;
+use lake::{ScanMetrics, ScanSpec};
 use moka::future::Cache;
 use roaring::RoaringBitmap;
 
 use super::super::error::{Error, Result};
 use super::super::lines::{TEXT, has_ties, repeated_rows};
-use super::hits::Hits;
+use super::hits::{FoundRows, Hits};
 use super::marks::Marks;
 use super::times::{Lengths, Times};
 use crate::view::View;
+
+/// Rows that were found are kept up to this size, with what their columns hold beside them.
+const FOUND_BYTES_MAX: usize = 256 << 10;
 
 /// A row group of a file, or a small file.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +45,8 @@ enum What {
     Marks(Arc<[&'static str]>),
     /// Of line filters with this text.
     Hits(Arc<str>),
+    /// These columns of the rows that pass line filters with this text.
+    Rows(Arc<str>, Arc<[String]>),
 }
 
 #[derive(Debug, Clone)]
@@ -50,6 +55,7 @@ enum Kept {
     Lengths(Arc<Lengths>),
     Marks(Arc<Marks>),
     Hits(Arc<Hits>),
+    Rows(Arc<FoundRows>),
 }
 
 /// See the module. Bounded by bytes.
@@ -65,6 +71,7 @@ impl RunCache {
                 Kept::Lengths(lengths) => lengths.memory_bytes(),
                 Kept::Marks(marks) => marks.memory_bytes(),
                 Kept::Hits(hits) => hits.memory_bytes(),
+                Kept::Rows(rows) => rows.memory_bytes(),
             };
             u32::try_from(bytes + 128).unwrap_or(u32::MAX)
         };
@@ -186,6 +193,37 @@ impl RunCache {
         let what = What::Hits(Arc::clone(filters));
         let key = Key { tenant: view.tenant().clone(), file: file.id, row_group, what };
         self.0.insert(key, Kept::Hits(hits)).await;
+    }
+
+    /// The `columns` of the rows `wanted`, which are few and pass line filters with the text `filters`: a page is unpacked for each row, and whoever looks
+    /// for a needle in another window of time, or once more, finds the same ones. Whatever else is wanted of rows, their streams and times, is not looked at.
+    ///
+    /// # Errors
+    /// The lake's.
+    pub(in super::super) async fn rows(
+        &self,
+        (view, file, row_group): (&View, &Arc<FileEntry>, Option<usize>),
+        filters: &Arc<str>,
+        columns: &Arc<[String]>,
+        (wanted, metrics): (&Arc<RoaringBitmap>, &Arc<ScanMetrics>),
+    ) -> Result<Arc<FoundRows>> {
+        let what = What::Rows(Arc::clone(filters), Arc::clone(columns));
+        let key = Key { tenant: view.tenant().clone(), file: file.id, row_group, what };
+        if let Some(Kept::Rows(rows)) = self.0.get(&key).await
+            && rows.rows == **wanted
+        {
+            return Ok(rows);
+        }
+        let mut spec = ScanSpec::all(columns.iter().cloned());
+        (spec.row_group, spec.rows, spec.metrics) = (row_group, Some(Arc::clone(wanted)), Arc::clone(metrics));
+        // Room is taken for a whole batch.
+        spec.batch_rows = usize::try_from(wanted.len()).unwrap_or(usize::MAX).clamp(1, spec.batch_rows);
+        let batches = view.lake().scan(Arc::clone(file), spec)?.try_collect().await?;
+        let rows = Arc::new(FoundRows { rows: RoaringBitmap::clone(wanted), batches });
+        if rows.memory_bytes() <= FOUND_BYTES_MAX {
+            self.0.insert(key, Kept::Rows(Arc::clone(&rows))).await;
+        }
+        Ok(rows)
     }
 
     async fn get(&self, group: &RowGroupId<'_>, what: What, load: impl Future<Output = Result<Kept>>) -> Result<Kept> {

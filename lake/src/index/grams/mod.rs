@@ -4,13 +4,17 @@
 //! line   "refused 9f3a7c"   refu efus fuse used sed_ ed_9 d_9f _9f3 │ 9f3a f3a7 3a7c
 //!                           hashed: one bit of up to 2^20            │ hexadecimal: one bit of 2^16, its own
 //!
-//! rows of a block u32 | blocks u32 | blocks * { hexadecimal: 1 and 2^16 bits, or 0 | log2 of bits u8 | bits }
 //! ```
 //! Ids, times and numbers make most of the grams of a block, and nearly all of these are of hexadecimal digits, of which there are 65,536: a bit
 //! for each costs less than a hashed one, and cannot be set by others. So small blocks are affordable, in which an id of 16 digits, 13 grams of
 //! which one half to four fifths are there by chance, can be told to be absent. Of other grams at most one bit in six is set.
 //!
-//! Files of before have `blocks u32 | blocks * { log2 of bits u8 | bits }` over blocks of [`BLOCK_ROWS`] rows, all grams hashed.
+//! How that is written is in [`rows`]; how it was, in [`blocks`].
+
+mod blocks;
+mod rows;
+
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -82,12 +86,26 @@ const BYTES: [u16; 256] = {
     bytes
 };
 
+/// The grams of a block that has ended.
+#[derive(Debug)]
+struct EndedBlock {
+    /// Hashed bits, as many as are needed.
+    hashed: Vec<u64>,
+    /// A bit for each gram of digits; `None`: they are among the others.
+    digits: Option<Vec<u64>>,
+}
+
+impl EndedBlock {
+    fn log2(&self) -> u32 {
+        (self.hashed.len() * 64).ilog2()
+    }
+}
+
 /// Collects the grams of a file block by block.
 #[derive(Debug, Default)]
 pub(super) struct GramBuilder {
     bits: Vec<u64>,
-    blocks: u32,
-    out: Vec<u8>,
+    blocks: Vec<EndedBlock>,
     is_open: bool,
 }
 
@@ -125,16 +143,16 @@ impl GramBuilder {
         let ones = |bits: &[u64]| bits.iter().map(|w| w.count_ones() as usize).sum::<usize>();
         let (hashed, rest) = self.bits.split_at_mut(DIGITS_AT / 64);
         let digits = &rest[..DIGITS_BYTES / 8];
-        if ones(digits) >= DIGITS_MIN {
-            self.out.push(1);
-            digits.iter().for_each(|word| self.out.extend_from_slice(&word.to_le_bytes()));
-        } else {
-            self.out.push(0);
-            let set = |value: &u16| digits[usize::from(*value) / 64] & (1 << (value % 64)) != 0;
-            for bit in (0..=u16::MAX).filter(set).map(|value| bit_of(gram_of(value))) {
-                hashed[bit / 64] |= 1 << (bit % 64);
+        let digits = match ones(digits) >= DIGITS_MIN {
+            true => Some(digits.to_vec()),
+            false => {
+                let set = |value: &u16| digits[usize::from(*value) / 64] & (1 << (value % 64)) != 0;
+                for bit in (0..=u16::MAX).filter(set).map(|value| bit_of(gram_of(value))) {
+                    hashed[bit / 64] |= 1 << (bit % 64);
+                }
+                None
             }
-        }
+        };
         let mut log2 = LOG2_BITS_MAX;
         let mut bits = hashed.to_vec();
         while log2 > LOG2_BITS_MIN && ones(&bits) * SPARSE <= 1 << (log2 - 1) {
@@ -144,10 +162,8 @@ impl GramBuilder {
             bits.truncate(half);
             log2 -= 1;
         }
-        self.out.push(log2 as u8);
-        bits.iter().for_each(|word| self.out.extend_from_slice(&word.to_le_bytes()));
+        self.blocks.push(EndedBlock { hashed: bits, digits });
         self.bits.fill(0);
-        self.blocks += 1;
         self.is_open = false;
     }
 
@@ -155,100 +171,106 @@ impl GramBuilder {
         if self.is_open {
             self.end_block();
         }
-        let mut section = (GRAM_ROWS as u32).to_le_bytes().to_vec();
-        section.extend_from_slice(&self.blocks.to_le_bytes());
-        section.append(&mut self.out);
-        section
+        rows::section(GRAM_ROWS, &self.blocks)
     }
 }
 
 /// The grams of the blocks of a file.
 #[derive(Debug)]
-pub struct GramFilters {
-    block_rows: usize,
-    blocks: Vec<Block>,
-}
+pub struct GramFilters(Form);
 
 #[derive(Debug)]
-struct Block {
-    /// A bit for each gram of digits; `None`: they are among the others.
-    digits: Option<Bytes>,
-    others: Bytes,
+enum Form {
+    Rows(rows::Rows),
+    Blocks(blocks::Blocks),
 }
 
 impl GramFilters {
-    pub(super) fn parse(bytes: Bytes) -> Result<Self, &'static str> {
-        let mut cursor = Cursor::new(&bytes);
-        let block_rows = cursor.u32().ok_or(SHORT)? as usize;
-        if block_rows == 0 || !BLOCK_ROWS.is_multiple_of(block_rows) {
-            return Err("grams are of blocks that are never written");
-        }
-        let count = cursor.u32().ok_or(SHORT)?;
-        let mut blocks = Vec::new();
-        for _ in 0..count {
-            let digits = match cursor.take(1).ok_or(SHORT)?[0] {
-                0 => None,
-                1 => Some(take(&bytes, &mut cursor, DIGITS_BYTES)?),
-                _ => return Err("grams of digits are marked as nothing that is known"),
-            };
-            blocks.push(Block { digits, others: bitmap(&bytes, &mut cursor)? });
-        }
-        Ok(Self { block_rows, blocks })
+    pub(super) fn parse(bytes: &Bytes) -> Result<Self, &'static str> {
+        rows::Rows::parse(bytes).map(Form::Rows).map(Self)
     }
 
     /// Those of files of before.
-    pub(super) fn parse_coarse(bytes: Bytes) -> Result<Self, &'static str> {
-        let mut cursor = Cursor::new(&bytes);
-        let count = cursor.u32().ok_or(SHORT)?;
-        let blocks = (0..count).map(|_| Ok(Block { digits: None, others: bitmap(&bytes, &mut cursor)? }));
-        Ok(Self { block_rows: BLOCK_ROWS, blocks: blocks.collect::<Result<_, &'static str>>()? })
+    pub(super) fn parse_blocks(bytes: &Bytes) -> Result<Self, &'static str> {
+        blocks::Blocks::parse(bytes).map(Form::Blocks).map(Self)
+    }
+
+    /// Those of files of before that.
+    pub(super) fn parse_coarse(bytes: &Bytes) -> Result<Self, &'static str> {
+        blocks::Blocks::parse_coarse(bytes).map(Form::Blocks).map(Self)
     }
 
     /// Rows of a block: a part of [`BLOCK_ROWS`], or that.
     pub fn block_rows(&self) -> usize {
-        self.block_rows
+        match &self.0 {
+            Form::Rows(rows) => rows.block_rows(),
+            Form::Blocks(blocks) => blocks.block_rows(),
+        }
     }
 
-    /// Whether a line of `block` may contain `needle`, whatever the case of its ASCII letters. Needles of fewer than four bytes may
-    /// be anywhere.
+    /// The blocks in which a line may contain `needle`, whatever the case of its ASCII letters. Needles of fewer than four bytes may be
+    /// anywhere, and so may any in blocks that are not `within`.
+    pub fn blocks_with(&self, needle: &[u8], within: Range<usize>) -> BlockSet {
+        match &self.0 {
+            Form::Rows(rows) => rows.with(needle),
+            Form::Blocks(blocks) => blocks.with(needle, within),
+        }
+    }
+
+    /// Whether a line of `block` may contain `needle`: see [`GramFilters::blocks_with`].
     pub fn may_contain(&self, block: usize, needle: &[u8]) -> bool {
-        let Some(Block { digits, others }) = self.blocks.get(block) else { return true };
-        let mask = others.len() * 8 - 1;
-        let is_set = |bits: &Bytes, bit: usize| bits[bit / 8] & (1 << (bit % 8)) != 0;
-        let (mut digits_set, mut others_set) = (true, true);
-        each_gram(
-            needle,
-            |value| {
-                digits_set &= match digits {
-                    Some(digits) => is_set(digits, usize::from(value)),
-                    None => is_set(others, bit_of(gram_of(value)) & mask),
-                }
-            },
-            |gram| others_set &= is_set(others, bit_of(gram) & mask),
-        );
-        digits_set && others_set
+        self.blocks_with(needle, block..block.saturating_add(1)).contains(block)
     }
 
     /// How many blocks there are.
     pub fn blocks(&self) -> usize {
-        self.blocks.len()
+        match &self.0 {
+            Form::Rows(rows) => rows.len(),
+            Form::Blocks(blocks) => blocks.len(),
+        }
+    }
+
+    /// Bytes that are there once all of it was asked for, beside the section as it is stored.
+    pub(super) fn unpacked_bytes(&self) -> usize {
+        match &self.0 {
+            Form::Rows(rows) => rows.raw_bytes(),
+            Form::Blocks(_) => 0,
+        }
+    }
+}
+
+/// Blocks of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockSet {
+    /// A bit for each block.
+    words: Vec<u64>,
+}
+
+impl BlockSet {
+    /// All of `blocks` blocks.
+    fn all(blocks: usize) -> Self {
+        Self { words: vec![u64::MAX; blocks.div_ceil(64)] }
+    }
+
+    fn remove(&mut self, block: usize) {
+        self.words[block / 64] &= !(1 << (block % 64));
+    }
+
+    /// Whether `block` is one of them. One that the file has not may be anything.
+    pub fn contains(&self, block: usize) -> bool {
+        self.words.get(block / 64).is_none_or(|word| word & (1 << (block % 64)) != 0)
     }
 }
 
 const SHORT: &str = "grams end early";
 
-fn take(bytes: &Bytes, cursor: &mut Cursor<'_>, n: usize) -> Result<Bytes, &'static str> {
-    let start = cursor.at;
-    cursor.take(n).ok_or(SHORT)?;
-    Ok(bytes.slice(start..cursor.at))
-}
-
-fn bitmap(bytes: &Bytes, cursor: &mut Cursor<'_>) -> Result<Bytes, &'static str> {
-    let log2 = u32::from(cursor.take(1).ok_or(SHORT)?[0]);
-    if !(LOG2_BITS_MIN..=LOG2_BITS_MAX).contains(&log2) {
-        return Err("a bitmap has a size that is never written");
+/// The rows of a block, with which a section begins.
+fn block_rows(cursor: &mut Cursor<'_>) -> Result<usize, &'static str> {
+    let block_rows = cursor.u32().ok_or(SHORT)? as usize;
+    match block_rows > 0 && BLOCK_ROWS.is_multiple_of(block_rows) {
+        true => Ok(block_rows),
+        false => Err("grams are of blocks that are never written"),
     }
-    take(bytes, cursor, 1 << (log2 - 3))
 }
 
 #[cfg(test)]
@@ -265,7 +287,7 @@ mod tests {
             builder.add(filler.as_bytes());
             lines.iter().for_each(|line| builder.add(line.as_bytes()));
             builder.end_block();
-            let filters = GramFilters::parse(builder.finish().into()).expect("valid");
+            let filters = GramFilters::parse(&builder.finish().into()).expect("valid");
             for line in &lines {
                 let line = line.as_bytes();
                 let from = at.min(line.len());
@@ -284,11 +306,70 @@ mod tests {
             (0..GRAM_ROWS as u64).for_each(|row| builder.add(format!("id={}", id(block << 20 | row)).as_bytes()));
             builder.end_block();
         }
-        let filters = GramFilters::parse(builder.finish().into()).expect("valid");
+        let filters = GramFilters::parse(&builder.finish().into()).expect("valid");
         let found = |n: u64| (0..4).filter(|block| filters.may_contain(*block, id(n).as_bytes())).count();
         assert!((0..4).all(|block| filters.may_contain(block, id((block as u64) << 20 | 5).as_bytes())));
         let by_chance: usize = (0..500).map(|n| found(1 << 40 | n)).sum();
         assert!(by_chance < 500, "{by_chance} of 2,000 blocks may have ids that they lack");
+    }
+
+    /// The section as files of before have it.
+    fn section_of_before(blocks: &[EndedBlock]) -> Vec<u8> {
+        let mut section = (GRAM_ROWS as u32).to_le_bytes().to_vec();
+        section.extend_from_slice(&(blocks.len() as u32).to_le_bytes());
+        for block in blocks {
+            section.push(u8::from(block.digits.is_some()));
+            block.digits.iter().flatten().for_each(|word| section.extend_from_slice(&word.to_le_bytes()));
+            section.push(block.log2() as u8);
+            block.hashed.iter().for_each(|word| section.extend_from_slice(&word.to_le_bytes()));
+        }
+        section
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn rows_say_what_blocks_say(
+            blocks in prop::collection::vec((prop::collection::vec("[a-f0-9 xyz]{0,40}", 0..30), prop::option::of(any::<u64>())), 1..20),
+            needles in prop::collection::vec("[a-f0-9 xyz]{0,9}", 1..8),
+        ) {
+            let mut builder = GramBuilder::default();
+            for (lines, ids) in &blocks {
+                lines.iter().for_each(|line| builder.add(line.as_bytes()));
+                // Enough of them have a bitmap of their own.
+                (0..ids.map_or(0, |_| 400)).for_each(|n: u64| {
+                    let id = ids.unwrap_or(0).wrapping_add(n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                    builder.add(format!("{id:016x}").as_bytes());
+                });
+                builder.end_block();
+            }
+            let before = GramFilters::parse_blocks(&section_of_before(&builder.blocks).into()).expect("valid");
+            let filters = GramFilters::parse(&builder.finish().into()).expect("valid");
+            prop_assert_eq!((filters.blocks(), filters.block_rows()), (before.blocks(), before.block_rows()));
+            let texts = blocks.iter().flat_map(|(lines, _)| lines).filter_map(|line| line.get(3..12));
+            for needle in needles.iter().map(String::as_str).chain(texts) {
+                let (all, needle) = (0..filters.blocks(), needle.as_bytes());
+                prop_assert_eq!(filters.blocks_with(needle, all.clone()), before.blocks_with(needle, all), "{:?}", needle);
+            }
+        }
+    }
+
+    #[test]
+    fn chunks_are_read_alone() {
+        let mut builder = GramBuilder::default();
+        builder.add(b"connection refused");
+        builder.end_block();
+        let good = builder.finish();
+        let filters = GramFilters::parse(&good.clone().into()).expect("valid");
+        assert!(
+            filters.may_contain(0, b"refused") && !filters.may_contain(0, b"accepted") && filters.may_contain(7, b"accepted")
+        );
+        // A chunk that does not unpack rules nothing out.
+        let mut bad = good.clone();
+        let chunks = good.len() - 8;
+        bad[chunks..].fill(0xff);
+        let filters = GramFilters::parse(&bad.into()).expect("the lengths are right");
+        assert!(filters.may_contain(0, b"refused"));
     }
 
     #[test]
@@ -299,7 +380,7 @@ mod tests {
             bits[bit / 8] |= 1 << (bit % 8);
         }
         let section = [&1_u32.to_le_bytes()[..], &[10], &bits].concat();
-        let filters = GramFilters::parse_coarse(section.into()).expect("valid");
+        let filters = GramFilters::parse_coarse(&section.into()).expect("valid");
         assert_eq!((filters.block_rows(), filters.blocks()), (BLOCK_ROWS, 1));
         assert!(filters.may_contain(0, b"REFUSED") && !filters.may_contain(0, b"accepted"));
     }
