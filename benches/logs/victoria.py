@@ -58,9 +58,15 @@ class Victoria:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def settle(self):
-        """Everything in files, merged."""
+        """Everything merged. Both requests only begin something, which is done once no more time of a core is taken."""
         self.get("/internal/force_flush", {})
         self.get("/internal/force_merge", {})
+        end = time.monotonic() + 300
+        while time.monotonic() < end:
+            before = self.cpu_s()
+            time.sleep(5)
+            if self.cpu_s() - before < 0.1:
+                return
 
     def bytes(self):
         return sum(path.stat().st_size for path in self.data.rglob("*") if path.is_file())
