@@ -392,6 +392,8 @@ impl Work {
         };
         metrics::histogram!("telelake_sql_query_seconds").record(started.elapsed().as_secs_f64());
         self.counted.whole.store(true, Ordering::Relaxed);
+        // Whoever is told of the end finds it ended.
+        drop(self.listed);
         let error = match outcome {
             Ok(()) => return,
             // Stopped inside an operator: say by whom.
