@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-/// How much lower long queries are: next to a thread of the usual priority that wants a whole core, one that is so much lower has a twentieth of it. With
-/// less they would stand still beside whoever takes a node's cores, with a tenth small questions beside a sort wait up to twice as long as alone. Merges go one
+/// How much lower long queries are: next to a thread of the usual priority that wants a whole core, one that is so much lower has a thirtieth of it. With
+/// less they would stand still beside whoever takes a node's cores, with a tenth small questions beside a sort wait twice as long as alone. Merges go one
 /// at a time, and leave the other cores to them.
 #[cfg(target_os = "linux")]
-const LOWER_BY: i32 = 13;
+const LOWER_BY: i32 = 15;
 
 /// The least that Linux accepts as what a thread does at a stretch.
 #[cfg(target_os = "linux")]

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueryConfig {
-    /// Bytes that all running queries may hold together.
+    /// Bytes that all running queries may hold together; an eighth of them is kept for queries that need little.
     pub node_memory_bytes_max: u64,
     /// Partitions that one query works on at the same time; 0 means one per core.
     pub partitions: usize,

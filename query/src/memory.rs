@@ -3,7 +3,8 @@
 //! ```text
 //! operator ──try_grow──► QueryPool (query.limits.memory_bytes_max) ──► NodePool (query.node_memory_bytes_max)
 //! ```
-//! A refusal is remembered, so that the error names the limit that was hit.
+//! A refusal is remembered, so that the error names the limit that was hit. A part of the node's memory is kept for queries that need little: those that need much
+//! refuse each other before they leave nothing to the rest.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +14,11 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservation};
 
 use crate::error::Error;
+
+/// The part of the node's memory that is kept for queries that need little, one in so many.
+const KEPT_PART: usize = 8;
+/// What little is: one in so many of the node's memory, so that what is kept is enough for sixteen of them.
+const LITTLE_PART: usize = 128;
 
 /// Bytes held by all queries of the node.
 #[derive(Debug)]
@@ -29,6 +35,11 @@ impl NodePool {
     /// Bytes held now.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that all queries may hold when one takes more that will hold `held` then.
+    fn limit_for(&self, held: usize) -> usize {
+        if held <= self.limit / LITTLE_PART { self.limit } else { self.limit - self.limit / KEPT_PART }
     }
 }
 
@@ -100,7 +111,7 @@ impl MemoryPool for QueryPool {
             self.refused.store(true, Ordering::Relaxed);
             return Err(DataFusionError::ResourcesExhausted("query.limits.memory_bytes_max".to_owned()));
         };
-        if take(&self.node.used, self.node.limit).is_err() {
+        if take(&self.node.used, self.node.limit_for(before + additional)).is_err() {
             self.used.fetch_sub(additional, Ordering::Relaxed);
             self.node_refused.store(true, Ordering::Relaxed);
             return Err(DataFusionError::ResourcesExhausted("query.node_memory_bytes_max".to_owned()));
@@ -144,5 +155,22 @@ mod tests {
         assert_eq!(first.explain(error).to_string(), "query needs more than 80 B of memory, limit query.limits.memory_bytes_max");
         drop(held);
         assert_eq!((first.reserved(), first.peak(), node.used()), (0, 70, 0));
+    }
+
+    #[test]
+    fn what_needs_much_leaves_some_to_what_needs_little() {
+        let node = NodePool::new(1 << 20);
+        let hungry = |_| {
+            let pool: Arc<dyn MemoryPool> = QueryPool::new(1 << 19, Arc::clone(&node));
+            MemoryConsumer::new("hungry").register(&pool)
+        };
+        let hogs: Vec<_> = (0..4).map(hungry).collect();
+        // Until none of them gets any more.
+        while hogs.iter().any(|hog| hog.try_grow(4 << 10).is_ok()) {}
+        assert_eq!(node.used(), 7 << 17);
+        let modest: Vec<_> = (0..16).map(hungry).collect();
+        modest.iter().for_each(|query| query.try_grow(8 << 10).expect("it is kept for them"));
+        assert_eq!(node.used(), 1 << 20);
+        modest[0].try_grow(1).expect_err("all is taken");
     }
 }

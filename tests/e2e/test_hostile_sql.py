@@ -388,7 +388,7 @@ def test_long_queries_have_threads_of_lower_priority(tmp_path):
 
     with limited(tmp_path, query__limits__memory_bytes_max=64 * MIB) as node:
         nice = {(name, value) for name, value, _ in worked()}
-        assert nice == {("query", os.nice(0)), ("query-long", min(os.nice(0) + 13, 19))}
+        assert nice == {("query", os.nice(0)), ("query-long", min(os.nice(0) + 15, 19))}
         for text in HOGS:
             long, before = node.metric("telelake_queries_long_total"), {name: seconds(name) for name in ("query", "query-long")}
             told = over_http(node, text, timeout="3s")
