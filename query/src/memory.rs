@@ -165,8 +165,8 @@ mod tests {
             MemoryConsumer::new("hungry").register(&pool)
         };
         let hogs: Vec<_> = (0..4).map(hungry).collect();
-        // Until none of them gets any more.
-        while hogs.iter().any(|hog| hog.try_grow(4 << 10).is_ok()) {}
+        // In turns, until none of them gets any more.
+        while hogs.iter().filter(|hog| hog.try_grow(4 << 10).is_ok()).count() > 0 {}
         assert_eq!(node.used(), 7 << 17);
         let modest: Vec<_> = (0..16).map(hungry).collect();
         modest.iter().for_each(|query| query.try_grow(8 << 10).expect("it is kept for them"));
