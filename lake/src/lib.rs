@@ -38,7 +38,7 @@ mod write;
 pub use config::LakeConfig;
 pub use error::{Error, Result};
 pub use fresh::{FreshCapture, FreshGeneration, FreshRows, FreshVersion, NoFreshRows, Settled};
-pub use lake::{BatchStream, Lake};
+pub use lake::{BatchStream, Lake, TEXT_BATCH_ROWS};
 pub use predicate::{ColumnTest, Predicate, Scalar, Test, TextTest};
 pub use promoted::AttributeNames;
 pub use scan::{Part, ScanMetrics, ScanSpec, UserScan};

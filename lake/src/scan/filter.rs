@@ -91,7 +91,10 @@ fn int_in(column: &dyn Array, ids: &HashSet<i64>) -> BooleanArray {
     }
     let passing = passing.finish();
     // A null passes nothing, whatever number stands in its place.
-    let passing = column.nulls().map_or_else(|| passing.clone(), |nulls| &passing & nulls.inner());
+    let passing = match column.nulls() {
+        Some(nulls) => &passing & nulls.inner(),
+        None => passing,
+    };
     BooleanArray::new(passing, None)
 }
 

@@ -110,8 +110,6 @@ const SIFTED_ROWS_MAX: u64 = 16 << 10;
 
 /// Rows of a row group that are kept with their texts, for whoever asks for the same ones.
 const FOUND_ROWS_MAX: u64 = 64;
-/// Most rows of a batch of texts: some 400 kB, which stay near the processor, and in the allocator's hands, while they pass.
-const TEXT_ROWS_MAX: usize = 2 << 10;
 
 /// The unit that a partition reads.
 struct Current {
@@ -338,7 +336,7 @@ impl Run {
                     Rows::Piece(rows) | Rows::Passing(rows) => (time, Some(rows)),
                 };
                 let batch_rows = match columns.iter().any(|column| column == TEXT) {
-                    true => self.batch_rows.min(TEXT_ROWS_MAX),
+                    true => self.batch_rows.min(lake::TEXT_BATCH_ROWS),
                     false => self.batch_rows,
                 };
                 let spec = ScanSpec {
